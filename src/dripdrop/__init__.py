@@ -1,0 +1,1 @@
+"""Messaging sequences inside your application and its PostgreSQL: never twice, never lost, always explained."""

@@ -1,0 +1,293 @@
+"""What came of it? Speaks to a provider of any shape; whatever an adapter raises becomes an outcome."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import math
+import re
+from collections.abc import Awaitable, Callable, Hashable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from functools import partial
+from typing import Any, TypeAlias, get_args
+
+from dripdrop.channels.http import MaybeSent, NotSent, Sender
+from dripdrop.channels.sessions import Held, NotOpened, Sessions
+from dripdrop.contracts import Config, HttpProvider, HttpRequest, HttpResponse, Provider, SessionProvider
+from dripdrop.errors import DripDropError, Invalid
+from dripdrop.rules.message import Delivery
+from dripdrop.rules.outcome import (
+    Accepted,
+    Askable,
+    CannotTell,
+    Cause,
+    Found,
+    Idempotent,
+    Kind,
+    Neither,
+    NotFound,
+    OnDoubt,
+    Outcome,
+    Rejected,
+    Unknown,
+)
+from dripdrop.rules.redaction import evidence
+from dripdrop.rules.urls import why_blocked
+
+AnyProvider: TypeAlias = Provider | HttpProvider | SessionProvider
+Way: TypeAlias = Callable[[Delivery, Config, float], Awaitable[Any]]
+
+CONNECTIONS = 10
+THREADS = 32
+_KINDS = frozenset(get_args(Kind))
+_CAUSES = frozenset(get_args(Cause))
+_LONGEST_ID = 998
+# Made anew for each call, so they say nothing about which connection fits.
+_PER_CALL = frozenset(("now", "url", "method", "token", "documents"))
+_PERSONAL = (re.compile(r"[^\s<>\"'(),;:=]{1,64}@[^\s<>\"'(),;:]{1,253}"), re.compile(r"\+\d{7,15}\b"))
+
+
+class Speaker:
+    """Sends deliveries for a worker. The `Sender` stays its owner's; sessions and threads are the speaker's own."""
+
+    def __init__(self, sender: Sender, *, sessions: Sessions | None = None, threads: int = THREADS) -> None:
+        self._sender = sender
+        self._sessions = sessions or Sessions()
+        self._threads = threads
+        self._executor: ThreadPoolExecutor | None = None
+        # The provider is kept beside its way: an id is only unique while its object lives.
+        self._ways: dict[int, tuple[Any, Way]] = {}
+
+    async def send(self, provider: AnyProvider, delivery: Delivery, config: Config, *, timeout: float) -> Outcome:
+        """Make one call, within `timeout` seconds. Raises nothing but the caller's own cancellation.
+
+        A connection that could not be made is a temporary rejection of cause `adapter`; what was raised or timed out
+        after the message may have left is `Unknown`. Detail and meta come back bounded and redacted.
+        """
+        known = self._ways.get(id(provider)) or self._learn(provider)
+        try:
+            outcome = await known[1](delivery, config, timeout)
+        except asyncio.CancelledError:
+            if _ours_to_obey():
+                raise
+            return Unknown({"reason": "adapter_raised", "exception": "CancelledError"})
+        except Exception as error:
+            return Unknown({"reason": "adapter_raised", "exception": type(error).__name__})
+        return checked(outcome)
+
+    async def find(self, provider: AnyProvider, delivery: Delivery, config: Config, *, timeout: float) -> Found:
+        """Ask the provider whether it has this delivery; every trouble is `CannotTell`.
+
+        A provider answers with `find(delivery, config)`, or with the pair `find_request(delivery, config)` and
+        `found(response)`, for which the sender makes the call.
+        """
+        try:
+            answer = await self._ask(provider, ("find", "find_request", "found"), (delivery, config), timeout)
+        except NotImplementedError:
+            return CannotTell({"reason": "not_supported"})
+        except Exception as error:
+            return CannotTell({"reason": "adapter_raised", "exception": type(error).__name__})
+        if isinstance(answer, Accepted):
+            accepted = checked(answer)
+            return accepted if isinstance(accepted, Accepted) else CannotTell({"reason": "nonsense"})
+        if isinstance(answer, CannotTell):
+            return CannotTell(evidence(answer.detail, _PERSONAL))
+        return answer if isinstance(answer, NotFound) else CannotTell({"reason": "nonsense"})
+
+    async def check(self, provider: AnyProvider, config: Config, *, timeout: float) -> str | None:
+        """Ask the provider whether this adapter would work; None is well, a text says what is wrong.
+
+        A provider answers with `check(config)`, or with the pair `check_request(config)` and `checked(response)`.
+        """
+        try:
+            answer = await self._ask(provider, ("check", "check_request", "checked"), (config,), timeout)
+        except NotImplementedError:
+            return None
+        except Exception as error:
+            return f"It could not be asked: {getattr(error, 'reason', None) or type(error).__name__}."
+        return None if answer is None else str(answer)[:500]
+
+    async def aclose(self) -> None:
+        """Close the sessions and let the threads go."""
+        await self._sessions.aclose()
+        if self._executor is not None:
+            self._executor.shutdown(wait=False, cancel_futures=True)
+            self._executor = None
+
+    def _learn(self, provider: Any) -> tuple[Any, Way]:
+        if hasattr(provider, "open_session"):
+            way: Way = partial(self._by_session, provider)
+        elif hasattr(provider, "request") and hasattr(provider, "outcome"):
+            way = partial(self._by_http, provider)
+        elif inspect.iscoroutinefunction(provider.deliver):
+            way = partial(_awaited, provider.deliver)
+        else:
+            way = partial(self._in_thread, provider.deliver)
+        self._ways[id(provider)] = (provider, way)
+        return self._ways[id(provider)]
+
+    async def _by_http(self, provider: HttpProvider, delivery: Delivery, config: Config, timeout: float) -> Any:
+        try:
+            request = provider.request(delivery, config)
+        except DripDropError as error:
+            return Rejected("permanent", "message", detail={"reason": error.code})
+        except Exception as error:
+            raised = {"reason": "adapter_raised", "exception": type(error).__name__, "stage": "request"}
+            return Rejected("permanent", "adapter", detail=raised)  # not a doubt: nothing has left
+        if not isinstance(request, HttpRequest):
+            return Rejected("permanent", "adapter", detail={"reason": "nonsense", "stage": "request"})
+        try:
+            response = await self._sender.send(request, timeout=timeout)
+        except NotSent as error:
+            return Rejected("temporary", "adapter", detail={"reason": "connect", "why": error.reason})
+        except MaybeSent as error:
+            return Unknown({"reason": "timeout" if error.reason == "timeout" else "connection", "why": error.reason})
+        except Invalid as error:
+            return Rejected("permanent", "adapter", detail={"reason": error.code, "why": why_blocked(error)})
+        return _read(provider, response)
+
+    async def _by_session(self, provider: SessionProvider, delivery: Delivery, config: Config, timeout: float) -> Any:
+        held: Held | None = None
+        try:
+            async with asyncio.timeout(timeout) as limit:
+                held = await self._session(provider, delivery, config)
+                outcome = await provider.deliver(delivery, config, held.session)
+                if _stale(held, outcome):
+                    # The server hung up on an idle connection: that says nothing about this message.
+                    self._sessions.give_back(held, broken=True)
+                    held = None
+                    held = await self._session(provider, delivery, config)
+                    outcome = await provider.deliver(delivery, config, held.session)
+            self._sessions.give_back(held)
+            held = None
+            return outcome
+        except NotOpened as error:
+            return error.outcome
+        except _CannotOpen as error:
+            return Rejected("temporary", "adapter", detail={"reason": "connect", "why": error.why})
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            if held is None or getattr(held.session, "left", True) is False:
+                return Rejected("temporary", "adapter", detail={"reason": "connect", "why": "timeout"})
+            return Unknown({"reason": "timeout"})
+        finally:
+            if held is not None:
+                self._sessions.give_back(held, broken=True)
+
+    async def _session(self, provider: SessionProvider, delivery: Delivery, config: Config) -> Held:
+        async def open_one() -> Any:
+            try:
+                return await provider.open_session(config)
+            except NotOpened:
+                raise
+            except Exception as error:
+                raise _CannotOpen(type(error).__name__) from error
+
+        most = config.get("connections") or CONNECTIONS
+        key = (id(provider), delivery.adapter.id, session_key(provider, config))
+        return await self._sessions.take(key, int(most), open_one, provider.close_session)
+
+    async def _in_thread(self, call: Callable[..., Any], *rest: Any) -> Any:
+        *given, timeout = rest
+        if self._executor is None:
+            self._executor = ThreadPoolExecutor(self._threads, thread_name_prefix="dripdrop-adapter")
+        job = self._executor.submit(copy_context().run, call, *given)
+        try:
+            async with asyncio.timeout(timeout) as limit:
+                answer = await asyncio.wrap_future(job)
+                return await answer if inspect.isawaitable(answer) else answer
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            if job.cancelled():  # it was still waiting for a thread
+                return Rejected("temporary", "adapter", detail={"reason": "no_free_thread"})
+            return Unknown({"reason": "timeout"})
+
+    async def _ask(self, provider: Any, names: tuple[str, str, str], given: tuple[Any, ...], timeout: float) -> Any:
+        whole, request, read = (getattr(provider, name, None) for name in names)
+        if whole is None:
+            if request is None or read is None:
+                raise NotImplementedError
+            return read(await self._sender.send(request(*given), timeout=timeout))
+        if inspect.iscoroutinefunction(whole):
+            async with asyncio.timeout(timeout):
+                return await whole(*given)
+        answer = await self._in_thread(whole, *given, timeout)
+        if isinstance(answer, (Rejected, Unknown)):
+            raise TimeoutError
+        return answer
+
+
+class _CannotOpen(Exception):
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why
+
+
+async def _awaited(deliver: Callable[..., Awaitable[Any]], delivery: Delivery, config: Config, timeout: float) -> Any:
+    try:
+        async with asyncio.timeout(timeout) as limit:
+            return await deliver(delivery, config)
+    except TimeoutError:
+        if not limit.expired():
+            raise
+        return Unknown({"reason": "timeout"})
+
+
+def _read(provider: HttpProvider, response: HttpResponse) -> Any:
+    try:
+        return provider.outcome(response)
+    except Exception as error:
+        raised = {"reason": "adapter_raised", "exception": type(error).__name__, "status": response.status}
+        return Unknown(raised)
+
+
+def _stale(held: Held, outcome: Any) -> bool:
+    return held.reused and isinstance(outcome, Rejected) and outcome.detail.get("reason") == "connection_lost"
+
+
+def _ours_to_obey() -> bool:
+    """Whether the task itself is being cancelled, and not only something the adapter awaited."""
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0
+
+
+def doubt(provider: AnyProvider) -> OnDoubt:
+    """What this provider can do about a doubt; where it does not say, nothing."""
+    said = getattr(provider, "on_doubt", None)
+    return said if isinstance(said, (Idempotent, Askable, Neither)) else Neither()
+
+
+def session_key(provider: SessionProvider, config: Config) -> Hashable:
+    """What a session depends on: the provider's own `session_key(config)`, else all that outlives a call."""
+    own = getattr(provider, "session_key", None)
+    if own is not None:
+        key: Hashable = own(config)
+        return key
+    return repr(sorted((name, repr(value)) for name, value in config.items() if name not in _PER_CALL))
+
+
+def checked(outcome: Any) -> Outcome:
+    """The outcome as it may be kept: bounded, redacted, JSON-safe; what is no outcome is `Unknown`."""
+    if isinstance(outcome, Accepted):
+        identifier = outcome.provider_message_id
+        if identifier is not None:
+            identifier = str(identifier).replace("\0", "")[:_LONGEST_ID]
+        return Accepted(identifier, evidence(outcome.meta) if outcome.meta else {})
+    if isinstance(outcome, Rejected) and outcome.kind in _KINDS and outcome.cause in _CAUSES:
+        return Rejected(outcome.kind, outcome.cause, _seconds(outcome.retry_after), _detail(outcome.detail))
+    if isinstance(outcome, Unknown):
+        return Unknown(_detail(outcome.detail))
+    return Unknown({"reason": "nonsense", "returned": type(outcome).__name__})
+
+
+def _detail(detail: Mapping[str, Any]) -> Mapping[str, Any]:
+    return evidence(detail, _PERSONAL) if detail else {}
+
+
+def _seconds(value: Any) -> float | None:
+    if isinstance(value, (int, float)) and math.isfinite(value) and value >= 0:
+        return float(value)
+    return None

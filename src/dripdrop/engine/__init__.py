@@ -1,0 +1,1 @@
+"""What runs by itself, safely on every node at once."""

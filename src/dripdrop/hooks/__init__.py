@@ -1,0 +1,1 @@
+"""How is the host asked for facts?"""

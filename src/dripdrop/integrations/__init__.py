@@ -1,0 +1,1 @@
+"""How does a host's framework take part?"""

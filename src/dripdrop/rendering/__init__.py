@@ -1,0 +1,1 @@
+"""How do a step and its facts become a message?"""

@@ -1,0 +1,165 @@
+"""Which step comes next, or is this the end?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from dripdrop.errors import Finding, Invalid
+from dripdrop.rules.condition import NOTHING, Verdict, holds
+from dripdrop.rules.definition import Policy, Step, Transition, Version
+
+
+@dataclass(frozen=True, slots=True)
+class Goto:
+    """Go on to this step; `why` is `starting_step`, `start`, `entry`, `transition` or `linear`."""
+
+    step: Step
+    why: str
+    evidence: tuple[Mapping[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Complete:
+    """The way ends here; `why` is `end` (no further step) or `transition` (a way on says so)."""
+
+    why: str
+    evidence: tuple[Mapping[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NoMatch:
+    """There are ways on, and none of them holds: `policy` says what is to be done."""
+
+    policy: Policy
+    why: str = "no_match"
+    evidence: tuple[Mapping[str, Any], ...] = ()
+
+
+Way: TypeAlias = Goto | Complete | NoMatch
+
+
+def first_step(
+    version: Version,
+    starting_step: str | None = None,
+    data: Mapping[str, Any] = NOTHING,
+    hooks: Mapping[str, Any] = NOTHING,
+) -> Way:
+    """Where an enrollment begins: the named step, else `start`, else the entry transitions, else the lowest position.
+
+    An inactive step is passed by as if it had been done. Raises `Invalid` (`unknown_step`) for a `starting_step` that
+    is not an active step of this version.
+    """
+    if starting_step is not None:
+        return Goto(_active_step(version, starting_step), "starting_step")
+    start = version.config.get("start")
+    if isinstance(start, str) and (step := version.step(start)) is not None:
+        return _arrive(version, step, "start", (), data, hooks)
+    entries = _ways(version, None)
+    if entries:
+        return _follow(version, entries, "entry", version.config.get("on_no_match", "complete"), data, hooks)
+    following = _next_in_line(version, None)
+    return Goto(following, "linear") if following else Complete("end")
+
+
+def choose(version: Version, after: Step, data: Mapping[str, Any] = NOTHING, hooks: Mapping[str, Any] = NOTHING) -> Way:
+    """What follows a step: its transitions by priority, or without any the next active step by position."""
+    ways = _ways(version, after.key)
+    if ways:
+        return _follow(version, ways, "transition", after.on_no_match, data, hooks)
+    return onward(version, after)
+
+
+def onward(version: Version, after: Step) -> Goto | Complete:
+    """What follows by position alone: for the policy `continue`, and where no transition leaves a step."""
+    following = _next_in_line(version, after.position) if after.position is not None else None
+    return Goto(following, "linear") if following else Complete("end")
+
+
+def gate(step: Step, data: Mapping[str, Any] = NOTHING, hooks: Mapping[str, Any] = NOTHING) -> Verdict:
+    """Whether the step's own conditions let it go; a hook named without an expectation only fetches a variable."""
+    asked = [each for each in step.conditions if each.type != "hook" or each.expected is not None]
+    return holds(asked, step.gate_mode, data, hooks) if asked else Verdict(True)
+
+
+def _ways(version: Version, origin: str | None) -> list[Transition]:
+    ways = [way for way in version.transitions if way.origin == origin]
+    if len(ways) > 1:
+        ways.sort(key=_priority)
+    return ways
+
+
+def _priority(way: Transition) -> int:
+    return way.priority
+
+
+def _follow(
+    version: Version,
+    ways: list[Transition],
+    why: str,
+    policy: Policy,
+    data: Mapping[str, Any],
+    hooks: Mapping[str, Any],
+) -> Way:
+    evidence: tuple[Mapping[str, Any], ...] = ()
+    for way in ways:
+        verdict = holds(way.conditions, way.mode, data, hooks)
+        evidence += verdict.evidence
+        if not verdict.holds:
+            continue
+        step = version.step(way.target) if way.target is not None else None
+        if step is None:
+            return Complete(why, evidence)
+        return _arrive(version, step, why, evidence, data, hooks)
+    return NoMatch(policy, evidence=evidence)
+
+
+def _arrive(
+    version: Version,
+    step: Step,
+    why: str,
+    evidence: tuple[Mapping[str, Any], ...],
+    data: Mapping[str, Any],
+    hooks: Mapping[str, Any],
+    passed: frozenset[str] = frozenset(),
+) -> Way:
+    """The step itself, or what follows it while it is inactive; a ring of inactive steps is an end."""
+    if step.active:
+        return Goto(step, why, evidence)
+    if step.key in passed:
+        return Complete("end", evidence)
+    passed |= {step.key}
+    for way in _ways(version, step.key):
+        verdict = holds(way.conditions, way.mode, data, hooks)
+        evidence += verdict.evidence
+        if verdict.holds:
+            target = version.step(way.target) if way.target is not None else None
+            if target is None:
+                return Complete("transition", evidence)
+            return _arrive(version, target, why, evidence, data, hooks, passed)
+    if _ways(version, step.key):
+        return NoMatch(step.on_no_match, evidence=evidence)
+    return onward(version, step)
+
+
+def _next_in_line(version: Version, position: int | None) -> Step | None:
+    """The active step of the lowest position after this one; without a position, the first of all."""
+    best: Step | None = None
+    for step in version.steps:
+        if not step.active or step.position is None or (position is not None and step.position <= position):
+            continue
+        if best is None or best.position is None or step.position < best.position:
+            best = step
+    return best
+
+
+def _active_step(version: Version, key: str) -> Step:
+    step = version.step(key)
+    if step is not None and step.active:
+        return step
+    message = f"{version.sequence_key} has no active step {key!r}."
+    cure = f"Choose one of: {', '.join(each.key for each in version.steps if each.active)}."
+    raise Invalid(
+        message, cure=cure, code="unknown_step", findings=[Finding("unknown_step", "starting_step", message, cure)]
+    )

@@ -1,0 +1,1 @@
+"""What is answered with I/O, on top of operations."""

@@ -1,0 +1,201 @@
+"""How does an operation get its transaction and its time?
+
+Business time and lease time come from the database in the round trip that begins the transaction: one clock for all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import asynccontextmanager, contextmanager
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import psycopg
+from psycopg import errors as pg
+from psycopg_pool import AsyncConnectionPool, ConnectionPool, PoolTimeout
+
+from dripdrop.errors import Conflict, DripDropError, SchemaMismatch, Unavailable
+from dripdrop.store.flow import Flow, Query, Row
+from dripdrop.store.runners import row_factory, run_async_with, run_with
+from dripdrop.store.statements import DEFAULT_SCHEMA, in_schema
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+T = TypeVar("T")
+
+NOW = "select clock_timestamp() + ahead from dripdrop.clock"
+# Repeating these with the same tokens is right: the connection, the lock queue or the server gave way, not the data.
+TRANSIENT = ("08", "40", "53", "55", "57", "58")
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether the same transaction may simply be tried again."""
+    state = getattr(error, "sqlstate", None)
+    if state is None:
+        return isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, ConnectionError))
+    return state[:2] in TRANSIENT
+
+
+def translated(error: Exception) -> Exception:
+    """The error as a user should read it; what is not ours to explain stays as it is."""
+    if isinstance(error, DripDropError):
+        return error
+    if isinstance(error, (pg.UndefinedTable, pg.InvalidSchemaName, pg.UndefinedFunction, pg.UndefinedColumn)):
+        return SchemaMismatch(
+            f"The schema is not there, or not what this code needs: {_line(error)}.", cure="Run: dripdrop setup"
+        )
+    if isinstance(error, pg.SerializationFailure):
+        return Conflict(
+            "Somebody changed the same rows meanwhile.", cure="Repeat the transaction.", code="serialization"
+        )
+    if isinstance(error, PoolTimeout) or (isinstance(error, psycopg.OperationalError) and error.sqlstate is None):
+        return Unavailable(
+            f"The database cannot be reached: {_line(error)}.",
+            cure="Check DRIPDROP_DATABASE_URL, and that the server runs.",
+        )
+    return error
+
+
+def _line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or ["no reason given"])[0].rstrip(".")
+
+
+class Database:
+    """A blocking pool; each `run` is one transaction."""
+
+    def __init__(self, url: str, schema: str = DEFAULT_SCHEMA, *, size: int = 4, prepare: bool = True) -> None:
+        self.url = url
+        self.schema = schema
+        self._pool: ConnectionPool[Any] | None = None
+        self._size = size
+        self._kwargs = {"autocommit": True, **({} if prepare else {"prepare_threshold": None})}
+
+    @contextmanager
+    def connection(self) -> Iterator[psycopg.Connection[Any]]:
+        """A connection of the pool, in autocommit."""
+        if self._pool is None:
+            self._pool = ConnectionPool(
+                self.url, min_size=0, max_size=self._size, kwargs=self._kwargs, open=True, timeout=10.0
+            )
+        with self._pool.connection() as connection:
+            yield connection
+
+    def run(self, operation: Callable[[datetime], Flow[T]]) -> T:
+        """One transaction: begin, take the time, carry out, commit; rolled back if anything is raised."""
+        try:
+            with self.connection() as connection, connection.transaction():
+                now = read_now(connection, self.schema)
+                return run_with(lambda query: self._ask(connection, query), operation(now))
+        except Exception as error:
+            better = translated(error)
+            if better is error:
+                raise
+            raise better from error
+
+    def _ask(self, connection: psycopg.Connection[Any], query: Query) -> list[Row]:
+        with connection.cursor(row_factory=row_factory) as cursor:
+            cursor.execute(in_schema(query.text, self.schema).encode(), query.params)
+            return cursor.fetchall() if cursor.description else []
+
+    def close(self) -> None:
+        if self._pool is not None:
+            self._pool.close()
+            self._pool = None
+
+
+def read_now(connection: psycopg.Connection[Any], schema: str) -> datetime:
+    """Business time, inside the transaction that will use it."""
+    with connection.cursor(row_factory=psycopg.rows.tuple_row) as cursor:
+        row = cursor.execute(in_schema(NOW, schema).encode()).fetchone()
+    if row is None:
+        raise SchemaMismatch("The clock has no row.", cure="Run: dripdrop setup")
+    return row[0]  # type: ignore[no-any-return]
+
+
+class AsyncDatabase:
+    """An awaiting pool; each `run` is one transaction in as few round trips as can be."""
+
+    def __init__(self, url: str, schema: str = DEFAULT_SCHEMA, *, size: int = 10, prepare: bool = True) -> None:
+        self.url = url
+        self.schema = schema
+        self.size = size
+        self.round_trips = 0
+        self._pool: AsyncConnectionPool[Any] | None = None
+        self._opening = asyncio.Lock()
+        self._kwargs = {"autocommit": True, **({} if prepare else {"prepare_threshold": None})}
+        self._begin = f"begin; {in_schema(NOW, schema)}".encode()
+
+    async def open(self) -> AsyncConnectionPool[Any]:
+        """The pool, opened at the first use."""
+        async with self._opening:
+            if self._pool is None:
+                pool: AsyncConnectionPool[Any] = AsyncConnectionPool(
+                    self.url, min_size=0, max_size=self.size, kwargs=self._kwargs, open=False, timeout=10.0
+                )
+                await pool.open()
+                self._pool = pool
+            return self._pool
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
+        """A connection of the pool, in autocommit."""
+        pool = self._pool or await self.open()
+        async with pool.connection() as connection:
+            yield connection
+
+    async def run(self, operation: Callable[[datetime], Flow[T]]) -> T:
+        """One transaction: begin and take the time, carry out, commit; rolled back if anything is raised."""
+        try:
+            async with self.connection() as connection:
+                return await self._run_on(connection, operation)
+        except Exception as error:
+            better = translated(error)
+            if better is error:
+                raise
+            raise better from error
+
+    async def _run_on(self, connection: psycopg.AsyncConnection[Any], operation: Callable[[datetime], Flow[T]]) -> T:
+        committed = False
+
+        async def ask(query: Query) -> list[Row]:
+            nonlocal committed
+            self.round_trips += 1
+            text = in_schema(query.text, self.schema).encode()
+            async with connection.cursor(row_factory=row_factory) as cursor:
+                if query.last:
+                    async with connection.pipeline():
+                        await cursor.execute(text, query.params)
+                        await connection.execute(b"commit")
+                    committed = True
+                else:
+                    await cursor.execute(text, query.params)
+                return await cursor.fetchall() if cursor.description else []
+
+        try:
+            now = await self._start(connection)
+            result = await run_async_with(ask, operation(now))
+            if not committed:
+                self.round_trips += 1
+                await connection.execute(b"commit")
+            return result
+        except BaseException:
+            if not connection.closed and connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
+                await connection.rollback()
+            raise
+
+    async def _start(self, connection: psycopg.AsyncConnection[Any]) -> datetime:
+        self.round_trips += 1
+        async with connection.cursor(row_factory=psycopg.rows.tuple_row) as cursor:
+            await cursor.execute(self._begin)
+            cursor.nextset()
+            row = await cursor.fetchone()
+        if row is None:
+            raise SchemaMismatch("The clock has no row.", cure="Run: dripdrop setup")
+        return row[0]  # type: ignore[no-any-return]
+
+    async def close(self) -> None:
+        if self._pool is not None:
+            await self._pool.close()
+            self._pool = None

@@ -1,0 +1,1 @@
+"""What does a host need to test its own sequences?"""

@@ -1,0 +1,96 @@
+"""Which database does a test talk to?  A fresh one of its own, on a server that the whole run shares.
+
+`DRIPDROP_TEST_PG=16` takes another embedded version; `DRIPDROP_TEST_DATABASE_URL` names a server of your own (a
+superuser's URL: databases are created and dropped there).
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from dripdrop import embedded
+
+# Nothing of a test run has to survive a crash of the machine, and nothing may happen behind a test's back.
+CARELESS = {
+    "fsync": "off",
+    "full_page_writes": "off",
+    "synchronous_commit": "off",
+    "autovacuum": "off",
+    "max_prepared_transactions": "10",
+}
+
+
+@dataclass(frozen=True)
+class Postgres:
+    """A server for tests; `url` is that of its maintenance database."""
+
+    url: str
+
+    def url_of(self, database: str) -> str:
+        return urlunsplit(urlsplit(self.url)._replace(path=f"/{database}"))
+
+    def run(self, statement: str, *names: str) -> None:
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
+
+    @contextmanager
+    def database(self, template: str | None = None) -> Iterator[str]:
+        """The name of a database that is there for as long as the block runs: empty, or a clone of `template`."""
+        name = f"test_{uuid.uuid4().hex[:16]}"
+        if template is None:
+            self.run("create database {} template template0 encoding 'UTF8'", name)
+        else:
+            self.run("create database {} template {} strategy file_copy", name, template)
+        try:
+            yield name
+        finally:
+            self.run("drop database {} with (force)", name)
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    """The server of this run, shared by all workers of pytest-xdist."""
+    if url := os.environ.get("DRIPDROP_TEST_DATABASE_URL"):
+        yield Postgres(url)
+        return
+    base: Path = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    version = int(os.environ.get("DRIPDROP_TEST_PG", "18"))
+    with embedded.start(shared / "postgres", version=version, settings=CARELESS) as server:
+        yield Postgres(server.url)
+
+
+@pytest.fixture(scope="session")
+def migrated_template(postgres: Postgres) -> Iterator[str]:
+    """The name of a migrated database, to be cloned: nobody can connect to it."""
+    from dripdrop.store import schema
+
+    with postgres.database() as name:
+        schema.migrate(postgres.url_of(name))
+        # A clone is refused while anybody is connected to its template.
+        postgres.run("alter database {} allow_connections false", name)
+        yield name
+
+
+@pytest.fixture
+def database_url(postgres: Postgres, migrated_template: str) -> Iterator[str]:
+    """The URL of a fresh, migrated database."""
+    with postgres.database(migrated_template) as name:
+        yield postgres.url_of(name)
+
+
+@pytest.fixture
+def empty_database_url(postgres: Postgres) -> Iterator[str]:
+    """The URL of a fresh database without our schema."""
+    with postgres.database() as name:
+        yield postgres.url_of(name)
