@@ -42,7 +42,7 @@ def _delay(amount: int, unit: str, phrase: str, path: str) -> Delay:
     days = amount * {"seconds": 1, "minutes": 60, "hours": 3_600, "days": 86_400, "weeks": 604_800}[unit] / 86_400
     if days > MAX_DAYS:
         raise _refusal("timing_phrase", path, "A delay may not be longer than a hundred years.", "Write a shorter one.")
-    return Delay(amount, unit, phrase)
+    return Delay(amount, unit, f"in {amount} {unit[:-1] if amount == 1 else unit}")
 
 
 def due_at(timing: Timing, *, reached: datetime, zone: str | None = None) -> datetime | None:

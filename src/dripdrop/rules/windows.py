@@ -110,7 +110,8 @@ def _holidays(value: Any, path: str) -> frozenset[date]:
     try:
         return frozenset(each if type(each) is date else date.fromisoformat(each) for each in value or ())
     except (TypeError, ValueError):
-        raise _refusal(f"{path}.holidays", "A holiday is not a date.", 'Write a list of dates such as ["2030-12-25"].')
+        cure = 'Write a list of dates such as ["2030-12-25"].'
+        raise _refusal(f"{path}.holidays", "A holiday is not a date.", cure) from None
 
 
 def _spread(days: Sequence[tuple[Span, ...]]) -> tuple[tuple[Span, ...], ...]:

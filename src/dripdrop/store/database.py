@@ -65,9 +65,18 @@ def _line(error: Exception) -> str:
 class Database:
     """A blocking pool; each `run` is one transaction."""
 
-    def __init__(self, url: str, schema: str = DEFAULT_SCHEMA, *, size: int = 4, prepare: bool = True) -> None:
+    def __init__(
+        self,
+        url: str,
+        schema: str = DEFAULT_SCHEMA,
+        *,
+        size: int = 4,
+        prepare: bool = True,
+        clock: Callable[[], datetime] | None = None,
+    ) -> None:
         self.url = url
         self.schema = schema
+        self.clock = clock
         self._pool: ConnectionPool[Any] | None = None
         self._size = size
         self._kwargs = {"autocommit": True, **({} if prepare else {"prepare_threshold": None})}
@@ -86,7 +95,7 @@ class Database:
         """One transaction: begin, take the time, carry out, commit; rolled back if anything is raised."""
         try:
             with self.connection() as connection, connection.transaction():
-                now = read_now(connection, self.schema)
+                now = self.clock() if self.clock else read_now(connection, self.schema)
                 return run_with(lambda query: self._ask(connection, query), operation(now))
         except Exception as error:
             better = translated(error)
@@ -117,9 +126,18 @@ def read_now(connection: psycopg.Connection[Any], schema: str) -> datetime:
 class AsyncDatabase:
     """An awaiting pool; each `run` is one transaction in as few round trips as can be."""
 
-    def __init__(self, url: str, schema: str = DEFAULT_SCHEMA, *, size: int = 10, prepare: bool = True) -> None:
+    def __init__(
+        self,
+        url: str,
+        schema: str = DEFAULT_SCHEMA,
+        *,
+        size: int = 10,
+        prepare: bool = True,
+        clock: Callable[[], datetime] | None = None,
+    ) -> None:
         self.url = url
         self.schema = schema
+        self.clock = clock
         self.size = size
         self.round_trips = 0
         self._pool: AsyncConnectionPool[Any] | None = None
@@ -193,7 +211,7 @@ class AsyncDatabase:
             row = await cursor.fetchone()
         if row is None:
             raise SchemaMismatch("The clock has no row.", cure="Run: dripdrop setup")
-        return row[0]  # type: ignore[no-any-return]
+        return self.clock() if self.clock else row[0]  # type: ignore[no-any-return]
 
     async def close(self) -> None:
         if self._pool is not None:

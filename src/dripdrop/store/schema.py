@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from typing import Any, TypeAlias
 
 import psycopg
+from psycopg.rows import tuple_row
 
 from dripdrop.errors import SchemaMismatch
 from dripdrop.store.statements import DEFAULT_SCHEMA, in_schema
 
 OLDEST = 150000
+MONTHS = 6
+# Runs one statement without parameters on a connection of any driver; its first row, where there is one.
+Ask: TypeAlias = Callable[[str], Sequence[Any] | None]
 # Any constant will do: everybody who migrates takes the same lock.
 _LOCK = 0x64726970
 
@@ -44,13 +50,13 @@ def newest() -> int:
     return migrations()[-1].number
 
 
-def script(schema: str = DEFAULT_SCHEMA, *, after: int = 0) -> str:
-    """All migrations after a number as one SQL text, with the book-keeping; what `setup --sql` prints."""
+def script(schema: str = DEFAULT_SCHEMA, *, after: int = 0, upto: int | None = None) -> str:
+    """All migrations after a number, or those up to another, as one SQL text with the book-keeping; `setup --sql`."""
     parts = [_book(schema)] if after == 0 else []
     for migration in migrations():
-        if migration.number > after:
+        if after < migration.number <= (newest() if upto is None else upto):
             parts.append(f"-- {migration.number:04d}_{migration.name}\n{in_schema(migration.text, schema)}")
-            parts.append(_noted(migration, schema))
+            parts.append(noted(migration, schema))
     return "\n".join(parts)
 
 
@@ -60,32 +66,75 @@ def migrate(conninfo: str, schema: str = DEFAULT_SCHEMA) -> list[int]:
         return migrate_on(connection, schema)
 
 
-def migrate_on(connection: psycopg.Connection[tuple[object, ...]], schema: str = DEFAULT_SCHEMA) -> list[int]:
+def migrate_on(connection: psycopg.Connection[Any], schema: str = DEFAULT_SCHEMA) -> list[int]:
     """The same on an open connection, inside its transaction."""
-    version = connection.info.server_version
+    ask = _asking(connection)
+    applied = upgrade(ask, schema, newest())
+    ask(in_schema(f"select dripdrop.make_partitions(clock_timestamp(), {MONTHS})", schema))
+    return applied
+
+
+def upgrade(ask: Ask, schema: str, upto: int, *, needed: int = 0) -> list[int]:
+    """Apply what is missing up to a number, on any driver's connection and inside its transaction.
+
+    `needed` is the number that must be there already. Answers the numbers that were applied; raises SchemaMismatch.
+    """
+    version = _number(ask("select current_setting('server_version_num')"))
     if version < OLDEST:
         raise SchemaMismatch(f"This is PostgreSQL {version // 10000}.", cure="PostgreSQL 15 or newer is needed.")
-    connection.execute("select pg_advisory_xact_lock(%s)", [_LOCK])
-    installed = installed_on(connection, schema)
-    if installed > newest():
+    ask(f"select pg_advisory_xact_lock({_LOCK})")
+    installed = _installed(ask, schema)
+    if max(installed, upto) > newest():
         raise SchemaMismatch(
-            f"The database has schema version {installed}; this code knows {newest()}.",
+            f"The database has or needs schema version {max(installed, upto)}; this code knows {newest()}.",
             cure="Install a newer dripdrop-engine.",
         )
-    if installed < newest():
-        connection.execute(script(schema, after=installed).encode())
-    return [migration.number for migration in migrations() if migration.number > installed]
+    if installed < needed:
+        raise SchemaMismatch(
+            f"The database has schema version {installed}; {needed} must come first.",
+            cure="Run the wrapper of the earlier numbers, or: dripdrop setup",
+        )
+    if installed < upto:
+        ask(_as_one(script(schema, after=installed, upto=upto)))
+    return [migration.number for migration in migrations() if installed < migration.number <= upto]
 
 
-def installed_on(connection: psycopg.Connection[tuple[object, ...]], schema: str = DEFAULT_SCHEMA) -> int:
+def installed_on(connection: psycopg.Connection[Any], schema: str = DEFAULT_SCHEMA) -> int:
     """The number of the last migration applied here; 0 where there is no schema."""
-    there = connection.execute("select to_regclass(%s)", [f'"{schema}".schema_migrations']).fetchone()
+    return _installed(_asking(connection), schema)
+
+
+def _asking(connection: psycopg.Connection[Any]) -> Ask:
+    def ask(text: str) -> Sequence[Any] | None:
+        with connection.cursor(row_factory=tuple_row) as cursor:
+            cursor.execute(text.encode())
+            return cursor.fetchone() if cursor.description else None
+
+    return ask
+
+
+def _installed(ask: Ask, schema: str) -> int:
+    there = ask(f"""select to_regclass('"{_checked(schema)}".schema_migrations')::text""")
     if there is None or there[0] is None:
         return 0
-    found = connection.execute(
-        in_schema("select max(version) from dripdrop.schema_migrations", schema).encode()
-    ).fetchone()
-    return int(str(found[0])) if found and found[0] is not None else 0
+    return _number(ask(in_schema("select coalesce(max(version), 0) from dripdrop.schema_migrations", schema)))
+
+
+def _number(row: Sequence[Any] | None) -> int:
+    return int(row[0]) if row else 0
+
+
+def _as_one(text: str) -> str:
+    """Many statements as one, since some drivers prepare what they are given."""
+    return f"do $dripdrop_do$ begin execute $dripdrop_script$\n{text}\n$dripdrop_script$; end $dripdrop_do$"
+
+
+def _checked(schema: str) -> str:
+    if not re.fullmatch(r"[a-z_][a-z0-9_]{0,62}", schema):
+        raise SchemaMismatch(
+            f"{schema!r} cannot name a schema.", cure="Use lower-case letters, digits and underscores."
+        )
+    return schema
 
 
 def _book(schema: str) -> str:
@@ -101,9 +150,11 @@ def _book(schema: str) -> str:
     )
 
 
-def _noted(migration: Migration, schema: str) -> str:
+def noted(migration: Migration, schema: str) -> str:
+    """The statement that keeps book of a migration."""
     return in_schema(
         "insert into dripdrop.schema_migrations (version, name, checksum)"
-        f" values ({migration.number}, '{migration.name}', '{migration.checksum}');",
+        f" values ({migration.number}, '{migration.name}', '{migration.checksum}')"
+        " on conflict (version) do update set checksum = excluded.checksum;",
         schema,
     )

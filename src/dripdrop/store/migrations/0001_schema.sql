@@ -28,7 +28,7 @@ begin
     else
         create function dripdrop.uuid7() returns uuid language sql volatile parallel safe
             as 'select encode(set_bit(set_bit(overlay(uuid_send(gen_random_uuid()) placing
-                substring(int8send((extract(epoch from clock_timestamp()) * 1000)::bigint) from 3) from 1 for 6),
+                substring(int8send(floor(extract(epoch from clock_timestamp()) * 1000)::bigint) from 3) from 1 for 6),
                 52, 1), 53, 1), ''hex'')::uuid';
     end if;
 end
@@ -36,7 +36,7 @@ $$;
 
 -- The smallest id that can have been made at or after a moment: the bound of a partition.
 create function dripdrop.uuid7_floor(moment timestamptz) returns uuid language sql immutable parallel safe
-    as $$ select (lpad(to_hex((extract(epoch from moment) * 1000)::bigint), 12, '0') || repeat('0', 20))::uuid $$;
+    as $$ select (lpad(to_hex(floor(extract(epoch from moment) * 1000)::bigint), 12, '0') || repeat('0', 20))::uuid $$;
 
 create function dripdrop.refuse_move() returns trigger language plpgsql as $$
 begin
@@ -82,6 +82,19 @@ create table dripdrop.sequence_versions (
     constraint sequence_versions_number_taken unique (sequence_id, version)
 );
 create unique index sequence_versions_one_active on dripdrop.sequence_versions (sequence_id) where state = 'active';
+
+create function dripdrop.keep_published_version() returns trigger language plpgsql as $$
+begin
+    raise exception 'version % is % and stays as it was published', old.version, old.state
+        using errcode = 'check_violation', constraint = 'version_is_published';
+end
+$$;
+create trigger sequence_versions_published before update on dripdrop.sequence_versions
+    for each row when (old.state <> 'draft'
+        and (old.sequence_id is distinct from new.sequence_id or old.tenant_key is distinct from new.tenant_key
+            or old.version is distinct from new.version or old.mode is distinct from new.mode
+            or old.config is distinct from new.config or old.digest is distinct from new.digest))
+    execute function dripdrop.keep_published_version();
 
 create trigger sequence_versions_move before update of state on dripdrop.sequence_versions
     for each row when (old.state is distinct from new.state and not (
@@ -200,21 +213,30 @@ create index conditions_transition on dripdrop.conditions (transition_id) where 
 -- A published version never changes, and goes away only as a whole.
 create function dripdrop.keep_published_parts() returns trigger language plpgsql as $$
 declare
-    part jsonb := to_jsonb(case when tg_op = 'DELETE' then old else new end);
-    version_id uuid;
+    loose text[] := array['active', 'updated_at', 'channel_adapter_id', 'adapter_override_id', 'http_hook_id'];
+    part jsonb;
     version_state text;
 begin
-    version_id := coalesce(
-        (part ->> 'sequence_version_id')::uuid,
-        (select s.sequence_version_id from dripdrop.steps s where s.id = (part ->> 'step_id')::uuid),
-        (select t.sequence_version_id from dripdrop.step_transitions t where t.id = (part ->> 'transition_id')::uuid));
-    select v.state into version_state from dripdrop.sequence_versions v where v.id = version_id;
-    if version_state in ('active', 'archived') and not (tg_op = 'UPDATE'
-        and to_jsonb(new) - 'active' - 'updated_at' - 'channel_adapter_id' - 'adapter_override_id' - 'http_hook_id'
-          = to_jsonb(old) - 'active' - 'updated_at' - 'channel_adapter_id' - 'adapter_override_id' - 'http_hook_id') then
-        raise exception '% belong to a version that is %', tg_table_name, version_state
-            using errcode = 'check_violation', constraint = 'version_is_published';
+    if tg_op = 'UPDATE' and to_jsonb(new) - loose = to_jsonb(old) - loose then
+        return new;
     end if;
+    -- Both rows: a part may neither leave a published version nor enter one.
+    foreach part in array case tg_op
+        when 'INSERT' then array[to_jsonb(new)] when 'DELETE' then array[to_jsonb(old)]
+        else array[to_jsonb(old), to_jsonb(new)] end
+    loop
+        -- The lock makes whoever publishes, and holds the version for update, and this wait for each other.
+        select v.state into version_state from dripdrop.sequence_versions v
+         where v.id = coalesce(
+            (part ->> 'sequence_version_id')::uuid,
+            (select s.sequence_version_id from dripdrop.steps s where s.id = (part ->> 'step_id')::uuid),
+            (select t.sequence_version_id from dripdrop.step_transitions t where t.id = (part ->> 'transition_id')::uuid))
+           for key share;
+        if version_state in ('active', 'archived') then
+            raise exception '% belong to a version that is %', tg_table_name, version_state
+                using errcode = 'check_violation', constraint = 'version_is_published';
+        end if;
+    end loop;
     return case when tg_op = 'DELETE' then old else new end;
 end
 $$;
@@ -281,11 +303,30 @@ $$;
 create trigger enrollments_parents_insert after insert on dripdrop.enrollments
     referencing new table as fresh for each statement execute function dripdrop.check_enrollment_parents();
 
+create function dripdrop.check_enrollment_moved() returns trigger language plpgsql as $$
+begin
+    if not exists (select 1 from dripdrop.sequence_versions v where v.id = new.sequence_version_id
+                      and v.sequence_id = new.sequence_id and v.tenant_key in ('', new.tenant_key))
+       or (new.adapter_id is not null and not exists (select 1 from dripdrop.channel_adapters a
+            where a.id = new.adapter_id and a.tenant_key in ('', new.tenant_key))) then
+        raise exception 'an enrollment names a version or adapter that is not there for its tenant'
+            using errcode = 'foreign_key_violation', constraint = 'enrollments_parents';
+    end if;
+    return null;
+end
+$$;
+create trigger enrollments_parents_update
+    after update of tenant_key, sequence_id, sequence_version_id, adapter_id on dripdrop.enrollments
+    for each row when (old.tenant_key is distinct from new.tenant_key or old.sequence_id is distinct from new.sequence_id
+        or old.sequence_version_id is distinct from new.sequence_version_id or old.adapter_id is distinct from new.adapter_id)
+    execute function dripdrop.check_enrollment_moved();
+
 create function dripdrop.keep_versions_in_use() returns trigger language plpgsql as $$
 begin
     -- Whoever is inserting an enrollment finishes first; whoever comes later finds the version gone.
     lock table dripdrop.enrollments in share row exclusive mode;
-    if exists (select 1 from dripdrop.enrollments e where e.sequence_version_id = old.id) then
+    if exists (select 1 from dripdrop.enrollments e
+                where e.sequence_id = old.sequence_id and e.sequence_version_id = old.id) then
         raise exception 'version % still has enrollments', old.version
             using errcode = 'foreign_key_violation', constraint = 'enrollments_version';
     end if;
@@ -362,7 +403,7 @@ create table dripdrop.execution_history (
         (from_state in ('scheduled', 'waiting', 'claiming') and state in ('skipped', 'cancelled'))
         or (from_state = 'claiming' and state = 'failed')
         or (from_state in ('sending', 'unknown') and state in ('sent', 'failed', 'cancelled'))
-        or (from_state = 'failed' and state in ('cancelled', 'failed')))
+        or (from_state = 'failed' and state = 'cancelled'))
 ) partition by range (id);
 create index execution_history_enrollment on dripdrop.execution_history (enrollment_id);
 create table dripdrop.execution_history_default partition of dripdrop.execution_history default;
@@ -622,6 +663,47 @@ begin
     return new;
 end
 $$;
+-- Parts have the tenant of what they are part of; a hook, a pool or a budget's version may be global. A way leads between
+-- steps of one version.
+create function dripdrop.check_parents_tenant() returns trigger language plpgsql as $$
+declare
+    part jsonb := to_jsonb(new);
+    owned text[] := case when tg_nargs > 0 then array[new.tenant_key] else array['', new.tenant_key] end;
+    version_id uuid := (part ->> 'sequence_version_id')::uuid;
+begin
+    if exists (select 1 from dripdrop.sequences s
+                where s.id = (part ->> 'sequence_id')::uuid and s.tenant_key <> all (owned))
+       or exists (select 1 from dripdrop.sequence_versions v where v.id = version_id and v.tenant_key <> all (owned))
+       or exists (select 1 from dripdrop.steps s
+                   where s.id in ((part ->> 'step_id')::uuid, (part ->> 'from_step_id')::uuid, (part ->> 'to_step_id')::uuid)
+                     and (s.tenant_key <> all (owned) or s.sequence_version_id <> version_id))
+       or exists (select 1 from dripdrop.step_transitions t
+                   where t.id = (part ->> 'transition_id')::uuid and t.tenant_key <> all (owned))
+       or exists (select 1 from dripdrop.http_hooks h
+                   where h.id = (part ->> 'http_hook_id')::uuid and h.tenant_key not in ('', new.tenant_key))
+       or exists (select 1 from dripdrop.adapter_pools p
+                   where p.id = (part ->> 'pool_id')::uuid and p.tenant_key <> all (owned)) then
+        raise exception 'a row of % names what belongs to another tenant or version', tg_table_name
+            using errcode = 'foreign_key_violation', constraint = 'parents_tenant';
+    end if;
+    return new;
+end
+$$;
+create trigger sequence_versions_tenant before insert or update on dripdrop.sequence_versions
+    for each row execute function dripdrop.check_parents_tenant('owned');
+create trigger steps_tenant before insert or update on dripdrop.steps
+    for each row execute function dripdrop.check_parents_tenant('owned');
+create trigger step_transitions_tenant before insert or update on dripdrop.step_transitions
+    for each row execute function dripdrop.check_parents_tenant('owned');
+create trigger conditions_tenant before insert or update on dripdrop.conditions
+    for each row execute function dripdrop.check_parents_tenant('owned');
+create trigger http_hooks_tenant before insert or update on dripdrop.http_hooks
+    for each row execute function dripdrop.check_parents_tenant();
+create trigger adapter_pool_members_pool before insert or update on dripdrop.adapter_pool_members
+    for each row execute function dripdrop.check_parents_tenant();
+create trigger adapter_sequence_budgets_version before insert or update on dripdrop.adapter_sequence_budgets
+    for each row execute function dripdrop.check_parents_tenant();
+
 create trigger steps_adapter_tenant before insert or update on dripdrop.steps
     for each row execute function dripdrop.check_adapter_tenant();
 create trigger adapter_pool_members_tenant before insert or update on dripdrop.adapter_pool_members
@@ -635,24 +717,27 @@ create function dripdrop.make_partitions(moment timestamptz, months integer) ret
 declare
     parent text;
     key_column text;
-    month timestamptz;
+    -- Without a zone: adding a month to a timestamptz depends on the zone of the session.
+    month timestamp;
     child text;
     made integer := 0;
     low uuid;
     high uuid;
     stray boolean;
 begin
+    perform pg_advisory_xact_lock(hashtext('dripdrop.make_partitions'));
     for parent, key_column in
         values ('execution_history', 'id'), ('delivery_attempts', 'execution_id'), ('journal', 'id'), ('message_events', 'id')
     loop
         for i in 0 .. months loop
-            month := date_trunc('month', moment at time zone 'UTC') at time zone 'UTC' + make_interval(months => i);
-            child := parent || to_char(month at time zone 'UTC', '_"y"YYYY"m"MM');
+            month := date_trunc('month', moment at time zone 'UTC') + make_interval(months => i);
+            child := parent || to_char(month, '_"y"YYYY"m"MM');
             continue when exists (
-                select 1 from pg_class c join pg_namespace n on n.oid = c.relnamespace
-                 where n.nspname = (select np.nspname from pg_proc p join pg_namespace np on np.oid = p.pronamespace where p.oid = 'dripdrop.uuid7'::regproc) and c.relname = child);
-            low := dripdrop.uuid7_floor(month);
-            high := dripdrop.uuid7_floor((date_trunc('month', month at time zone 'UTC') + interval '1 month') at time zone 'UTC');
+                select 1 from pg_class c
+                 where c.relname = child and c.relnamespace = (
+                    select p.pronamespace from pg_proc p where p.oid = 'dripdrop.uuid7'::regproc));
+            low := dripdrop.uuid7_floor(month at time zone 'UTC');
+            high := dripdrop.uuid7_floor((month + interval '1 month') at time zone 'UTC');
             execute format('select exists (select 1 from dripdrop.%I where %I >= $1 and %I < $2)',
                 parent || '_default', key_column, key_column) into stray using low, high;
             if stray then

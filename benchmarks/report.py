@@ -1,0 +1,144 @@
+"""What does a person read at the end, and what a program?"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from statistics import median
+from typing import Any
+
+from benchmarks import figures
+from benchmarks.contest import Book
+from benchmarks.sides import Sample
+from benchmarks.targets import FIGURES, ONLY_IN_FULL, RATIOS, Limit, Row
+
+
+def table(book: Book, facts: dict[str, Any], *, quick: bool) -> str:
+    """Facts, every round, ratios beside their targets, single figures, and what is missing."""
+    lines = [*_facts(facts), "", *_rounds(book), "", *_ratios(book, quick), "", *_figures(book, quick)]
+    if book.absent:
+        lines += ["", "Missing", *(f"  {name}: {reason}" for name, reason in sorted(book.absent.items()))]
+    return "\n".join(lines)
+
+
+def as_json(book: Book, facts: dict[str, Any], *, quick: bool) -> str:
+    """One object: each ratio's median and each figure by its key (null where missing), then everything behind them."""
+    ratios = book.ratios()
+    flat = {key: None if isinstance(found, str) else round(found.median, 4) for key, found in ratios.items()}
+    flat |= {each.key: _rounded(book.figures.get(each.key)) for each in FIGURES}
+    if quick:
+        flat = {key: value for key, value in flat.items() if key not in ONLY_IN_FULL}
+    cost = {name: each for group in book.samples.values() for name, each in _costs(group).items()}
+    missed = [row.key for row in RATIOS if _verdict(row, ratios[row.key]) in ("below target", "LOSES", "tie")]
+    missed += [each.key for each in FIGURES if _kept(each, book.figures.get(each.key)) is False]
+    behind = {
+        "rounds": {
+            key: [round(one, 4) for one in each.rounds] for key, each in ratios.items() if not isinstance(each, str)
+        },
+        "ties": [key for key, each in ratios.items() if not isinstance(each, str) and each.tie],
+        "cpu_us_per_step": cost,
+        "missed": missed,
+        "missing": missing(book, quick=quick),
+        "details": book.details,
+        "facts": facts,
+        "quick": quick,
+    }
+    return json.dumps({**flat, **behind})
+
+
+def missing(book: Book, *, quick: bool) -> dict[str, str]:
+    """The figures that this kind of run should have and has not, each with its reason."""
+    found = {key: each for key, each in book.ratios().items() if isinstance(each, str)}
+    for each in FIGURES:
+        if each.key not in book.figures:
+            found[each.key] = book.absent.get(each.key, "not measured")
+    return {key: reason for key, reason in found.items() if not (quick and key in ONLY_IN_FULL)}
+
+
+def _facts(facts: dict[str, Any]) -> Iterable[str]:
+    yield f"PostgreSQL {facts['postgresql']}, {facts['cores']} cores, fdatasync of 8 KB {facts['fdatasync_us']:.0f} us"
+    yield "  " + ", ".join(f"{name}={value}" for name, value in facts["settings"].items())
+    for side, packages in facts["sides"].items():
+        yield f"  {side}: {packages}"
+
+
+def _rounds(book: Book) -> Iterable[str]:
+    for group, sides in book.samples.items():
+        yield f"Rounds: {group} (steps/s; then CPU us a step of Python and PostgreSQL, and what they predict)"
+        for name, samples in sides.items():
+            cost = _costs(sides)[name]
+            rates = " ".join(f"{each.rate:>8,.0f}" for each in samples)
+            if cost["python"]:
+                rates += f"   {cost['python']:>6.0f} + {cost['postgres']:>5.0f} us"
+                rates += f"   predicted {cost['predicted_rate']:>8,.0f}"
+            else:
+                rates += f"   {'':>6}   {cost['postgres']:>5.0f} us"
+            yield f"  {name:<16}{rates}"
+
+
+def _ratios(book: Book, quick: bool) -> Iterable[str]:
+    yield f"{'Ratios':<50}{'median':>8}{'target':>8}  {'':<14}each round"
+    for row in RATIOS:
+        if quick and row.key in ONLY_IN_FULL:
+            continue
+        found = book.ratio(row)
+        target = f"{row.target:g}" if row.target is not None else ""
+        if isinstance(found, str):
+            yield f"  {row.label:<48}{'null':>8}{target:>8}  {found}"
+            continue
+        each = " ".join(f"{one:.2f}" for one in found.rounds)
+        yield f"  {row.label:<48}{found.median:>8.2f}{target:>8}  {_verdict(row, found):<14}{each}"
+
+
+def _figures(book: Book, quick: bool) -> Iterable[str]:
+    yield f"{'Figures':<66}{'':>10}{'bound':>8}"
+    for each in FIGURES:
+        if quick and each.key in ONLY_IN_FULL:
+            continue
+        value = book.figures.get(each.key)
+        bound = "" if each.bound is None else f"{each.bound:g}"
+        if value is None:
+            yield f"  {each.label:<64}{'null':>10}{bound:>8}  {book.absent.get(each.key, 'not measured')}"
+            continue
+        mark = {True: "ok", False: "MISSED", None: ""}[_kept(each, value)]
+        yield f"  {each.label:<64}{value:>10,.2f}{bound:>8}  {mark}"
+
+
+def _verdict(row: Row, found: figures.Ratio | str) -> str:
+    if isinstance(found, str):
+        return "missing"
+    if row.target is not None and found.median >= row.target:
+        return "ok"
+    if found.median < 1 and not row.theirs.startswith(("floor", "noop")):
+        return "tie" if found.tie else "LOSES"
+    return "" if row.target is None else "below target"
+
+
+def _kept(limit: Limit, value: float | None) -> bool | None:
+    if limit.bound is None or value is None:
+        return None
+    return value <= limit.bound if limit.at_most else value >= limit.bound
+
+
+def _costs(sides: dict[str, list[Sample]]) -> dict[str, dict[str, float]]:
+    found = {}
+    for name, samples in sides.items():
+        python, postgres = (median(getattr(each, part) for each in samples) for part in ("python_us", "postgres_us"))
+        processes = 2 if name.endswith("_2p") else 1
+        found[name] = {
+            "python": round(python, 1),
+            "postgres": round(postgres, 1),
+            "rate": round(median(each.rate for each in samples), 1),
+            "predicted_rate": round(figures.predicted_rate(cores(), python, postgres, processes), 1),
+        }
+    return found
+
+
+def cores() -> int:
+    """How many this run may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)

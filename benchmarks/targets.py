@@ -1,0 +1,74 @@
+"""What is to be reached, by figure?  Ratios of one run; the left column of the table in the performance notes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One ratio of the table: `ours` over `theirs`, rates, so more is better. `target` None: printed, ungated."""
+
+    key: str
+    group: str
+    ours: str
+    theirs: str
+    label: str
+    target: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """One figure of the table, of which `at_most` (else at least) `bound` is wanted; None: printed, ungated."""
+
+    key: str
+    label: str
+    bound: float | None = None
+    at_most: bool = True
+
+
+RATIOS = (
+    Row("noop_vs_floor", "one process", "noop", "floor", "no-op step against the floor, 1 process", 0.30),
+    Row("noop_vs_floor_2p", "two processes", "noop_2p", "floor", "no-op step against the floor, 2 processes", 0.40),
+    Row("noop_vs_bare_floor", "one process", "noop", "floor_bare", "no-op step against the bare floor, 1 process"),
+    Row("noop_vs_pgqueuer", "one process", "noop", "pgqueuer", "no-op step against pgqueuer, 1 process", 0.8),
+    Row(
+        "noop_vs_pgqueuer_2p",
+        "two processes",
+        "noop_2p",
+        "pgqueuer_2p",
+        "no-op step against pgqueuer, 2 processes",
+        0.8,
+    ),
+    Row("noop_vs_oban", "one process", "noop", "oban", "no-op step against Oban, 1 process", 4.0),
+    Row("noop_vs_procrastinate", "one process", "noop", "procrastinate", "no-op step against procrastinate", 25.0),
+    Row("email_vs_floor", "two processes", "email_2p", "floor", "e-mail step against the floor, 2 processes", 0.12),
+    Row("email_vs_plain_handler", "letter", "email", "plain_handler", "e-mail step against the plain handler", 4.0),
+    Row("email_vs_django_drip", "letter", "email", "django_drip", "e-mail step against django-drip-campaigns", 8.0),
+    Row("noop_random_heap", "order", "noop_shuffled", "noop", "no-op step, heap in random order against due order"),
+)
+FIGURES = (
+    Limit("enroll_many_vs_copy", "enroll_many against COPY of the same rows into the same tables", 0.4, at_most=False),
+    Limit("claim_cost_ratio", "cost of a claim with many waiting against few", 1.2),
+    Limit("old_snapshot_ratio", "rate with an old snapshot held, last against first tenth", 0.85, at_most=False),
+    Limit("latency_p50_ms", "enqueued to started, idle, median, ms"),
+    Limit("latency_p99_ms", "enqueued to started, idle, 99 of 100, ms"),
+    Limit("oban_latency_p50_ms", "the same for Oban, median, ms"),
+    Limit("oban_latency_p99_ms", "the same for Oban, 99 of 100, ms"),
+    Limit("idle_cpu_percent", "idle worker, percent of a core", 1.0),
+    Limit("idle_rss_mb", "idle worker, resident MiB", 120.0),
+    Limit("round_trips_per_step", "round trips per no-op step", 0.1),
+    Limit("rows_written_per_step", "rows written per no-op step"),
+    Limit("wal_bytes_per_step", "bytes of WAL per no-op step"),
+)
+ONLY_IN_FULL = frozenset(
+    {
+        "noop_vs_oban",
+        "noop_vs_procrastinate",
+        "email_vs_django_drip",
+        "noop_random_heap",
+        "old_snapshot_ratio",
+        "oban_latency_p50_ms",
+        "oban_latency_p99_ms",
+    }
+)

@@ -1,0 +1,22 @@
+"""What did the dead leave behind?"""
+
+from __future__ import annotations
+
+from dripdrop.engine.dispatcher import Dispatcher
+from dripdrop.operations import dispatching, keeping
+
+
+async def rescue(dispatcher: Dispatcher, *, limit: int = 100) -> int:
+    """Take over what workers hold whose lease ran out: a claim is handed back, an open attempt becomes a doubt."""
+    runtime, worker = dispatcher.runtime, dispatcher.lease.worker
+    policy = runtime.policy()
+    taken = await runtime.database.run(lambda now: dispatching.take_over(now, worker, policy, limit=limit))
+    for each in taken:
+        runtime.telemetry.emit("rescue.recovered", metadata={"state": each.claim.state})
+    dispatcher.start(taken)
+    return len(taken)
+
+
+async def tidy(dispatcher: Dispatcher, *, months: int = 6) -> int:
+    """Make partitions ahead and forget workers long dead; how many partitions were made."""
+    return await dispatcher.runtime.database.run(lambda now: keeping.tidy(now, months=months))

@@ -1,0 +1,161 @@
+"""What do the loops of one process share?"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from dripdrop.channels.deliver import Speaker, doubt
+from dripdrop.config import Config
+from dripdrop.errors import DripDropError, Invalid
+from dripdrop.operations.dispatching import Policy
+from dripdrop.plugins import Plugins
+from dripdrop.rendering import render as rendering
+from dripdrop.rules import links, windows
+from dripdrop.rules.claim import Claim
+from dripdrop.rules.message import Email, Message
+from dripdrop.rules.outcome import Neither, OnDoubt
+from dripdrop.store import adapters
+from dripdrop.store.adapters import Adapter
+from dripdrop.store.database import AsyncDatabase
+from dripdrop.telemetry import Telemetry
+from dripdrop.vault import Vault
+
+if TYPE_CHECKING:
+    from dripdrop.rules.definition import Version
+
+_LOG = logging.getLogger("dripdrop.engine")
+MAX_VERSIONS = 1000
+
+
+@dataclass(slots=True)
+class Runtime:
+    """Settings are a question, asked at each use; versions are immutable and kept."""
+
+    database: AsyncDatabase
+    config: Callable[[], Config]
+    plugins: Plugins
+    vault: Callable[[], Vault]
+    speaker: Speaker
+    telemetry: Telemetry
+    resolve_template: rendering.Resolver | None = None
+    versions: dict[UUID, Version] = field(default_factory=dict)
+    _opened: dict[UUID, tuple[datetime | None, Mapping[str, Any]]] = field(default_factory=dict)
+
+    def policy(self) -> Policy:
+        """What the claim asks: addresses, windows, zone, allow-list, by the settings of this moment."""
+        config = self.config()
+        if len(self.versions) > MAX_VERSIONS:
+            self.versions.clear()
+        return Policy(
+            addresses=self._addresses,
+            window=lambda claim: self._window(claim, config),
+            default_zone=config.default_timezone,
+            allows=config.allows if config.only_to is not None else None,
+            versions=self.versions,
+        )
+
+    def provider(self, adapter: Adapter) -> Any:
+        """The provider of an adapter; raises NotFound naming the known ones."""
+        return self.plugins.get("provider", adapter.provider, adapter.channel)
+
+    def on_doubt(self, adapter: Adapter | None) -> OnDoubt:
+        """What can be done about a doubt; without adapter or provider, nothing."""
+        if adapter is None:
+            return Neither()
+        try:
+            return doubt(self.provider(adapter))
+        except DripDropError:
+            return Neither()
+
+    def call_config(self, adapter: Adapter, now: datetime) -> Mapping[str, Any]:
+        """What a provider is handed: the adapter's config, its opened credentials, and the time."""
+        known = self._opened.get(adapter.id)
+        if known is None or known[0] != adapter.updated_at:
+            known = (adapter.updated_at, {**adapter.config, **adapters.credentials(adapter, self.vault())})
+            self._opened[adapter.id] = known
+        return {**known[1], "now": now}
+
+    def render(self, claim: Claim, adapter: Adapter) -> Message:
+        """The message of a claim: by the recipe while the provider may have it, else anew; raises Invalid."""
+        config = self.config()
+        recipe = claim.recipe if claim.in_doubt else None
+        return rendering.render(
+            claim.step,
+            claim.version,
+            data=recipe.data if recipe else claim.data,
+            system=self._system(claim),
+            now=recipe.business_at if recipe else claim.now,
+            message_id=self.message_id(claim, adapter),
+            default_from=adapter.config.get("from"),
+            unsubscribe_url=self.unsubscribe_url(claim, config),
+            unsubscribe_mailto=config.unsubscribe_mailto,
+            public_url=config.public_url,
+            sms_max_chars=config.sms_max_chars,
+            resolve=self.resolve_template,
+            missing=(lambda name: self.telemetry.emit("template.missing_variable", metadata={"variable": name}))
+            if self.telemetry.wants("template.missing_variable")
+            else None,
+        )
+
+    def message_id(self, claim: Claim, adapter: Adapter) -> str | None:
+        """Derived from the execution, so that a message rendered again is the same message."""
+        if claim.step.channel != "email":
+            return None
+        sender = str(adapter.config.get("from") or "")
+        domain = sender.rpartition("@")[2].rstrip("> ") or "dripdrop.invalid"
+        return f"{claim.id}.{claim.refusals}@{domain}"
+
+    def unsubscribe_url(self, claim: Claim, config: Config) -> str | None:
+        """Where this person says no more; None for transactional messages and without a public address."""
+        if claim.version.transactional or not config.public_url or claim.step.config.get("unsubscribe") is False:
+            return None
+        found = self._addresses(claim)
+        if not found:
+            return None
+        token = links.unsubscribe_token(
+            config.secrets()[0],
+            tenant_key=claim.tenant,
+            channel=found[0][0],
+            recipient=found[0][1],
+            sequence=str(claim.sequence_id),
+            execution=str(claim.id),
+        )
+        return f"{config.public_url.rstrip('/')}/u/{token}"
+
+    def _system(self, claim: Claim) -> dict[str, Any]:
+        return {
+            "subscriber_id": claim.subscriber_id,
+            "subscriber_type": claim.subscriber_type,
+            "enrollment_id": str(claim.enrollment_id),
+            "execution_id": str(claim.id),
+            "visit": claim.visit,
+            "sequence_name": claim.version.sequence_name,
+        }
+
+    def _addresses(self, claim: Claim) -> tuple[tuple[str, str], ...]:
+        try:
+            return rendering.addresses(
+                claim.step, claim.data, version=claim.version, system=self._system(claim), now=claim.now
+            )
+        except Invalid:
+            # Rendering says the same in the right place, with a reason that is kept.
+            return ()
+
+    def _window(self, claim: Claim, config: Config) -> Any:
+        own = claim.step.config
+        for key in ("window", "quiet_hours"):
+            if key in own:
+                return windows.parse(own[key])
+        return windows.parse(config.quiet_hours(claim.step.channel))
+
+
+def recipient_of(message: Message, claim: Claim) -> str:
+    """Who gets it, as the attempt's row keeps it."""
+    if isinstance(message, Email):
+        return message.to[0].email
+    return str(getattr(message, "to", None) or getattr(message, "url", None) or claim.subscriber_id)

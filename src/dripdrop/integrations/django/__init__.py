@@ -1,0 +1,1 @@
+"""DripDrop inside a Django project."""

@@ -1,0 +1,186 @@
+"""How is an attempt opened before the wire, and closed together with what follows?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, TypeAlias
+from uuid import UUID
+
+from dripdrop.rules.claim import Claim
+from dripdrop.rules.following import Came, Decided, Defer, Ending, Following, Free, Requeue, Setting, Standing, decide
+from dripdrop.rules.outcome import Accepted, Rejected, Unknown, attempt_outcome
+from dripdrop.store import enrollments, executions, suppressions
+from dripdrop.store.executions import Attempted, Opening
+from dripdrop.store.flow import Flow
+from dripdrop.store.suppressions import Fresh
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The attempt is on record: the new token, and its number."""
+
+    token: int
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Still ours, but it may not go: the enrollment ended or paused, or a stop switch is in force."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stale:
+    """Somebody else has it; whatever we know of it is not written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """Written down, with what follows."""
+
+    following: Following
+
+
+OpenResult: TypeAlias = Opened | Refused | Stale
+CloseResult: TypeAlias = Closed | Stale
+
+
+@dataclass(slots=True)
+class Closing:
+    """What came of one execution; `recipient` is who a suppression would be about."""
+
+    claim: Claim
+    came: Came
+    setting: Setting = field(default_factory=Setting)
+    recipient: tuple[str, str] | None = None
+    response: Mapping[str, Any] | None = None
+
+
+def open(now: datetime, worker: UUID, openings: Sequence[Opening]) -> Flow[list[OpenResult]]:
+    """Record that these attempts begin; one result per row, in order."""
+    made = yield from executions.open_many(now, worker, openings)
+    opened = {row["id"]: Opened(row["token"], row["attempt"]) for row in made}
+    if len(opened) == len(openings):
+        return [opened[each.id] for each in openings]
+    rest = [each for each in openings if each.id not in opened]
+    ours = yield from executions.still_held(worker, [each.id for each in rest], [each.token for each in rest])
+    return [opened.get(each.id) or (Refused() if each.id in ours else Stale()) for each in openings]
+
+
+def open_again(now: datetime, worker: UUID, openings: Sequence[Opening]) -> Flow[list[OpenResult]]:
+    """The same after a commit whose answer was lost: what landed then is taken as opened, not opened twice."""
+    landed = yield from executions.landed(worker, [each.id for each in openings], [each.token for each in openings])
+    rest = [each for each in openings if each.id not in landed]
+    results: dict[UUID, OpenResult] = {key: Opened(*value) for key, value in landed.items()}
+    if rest:
+        fresh = yield from open(now, worker, rest)
+        results.update(zip((each.id for each in rest), fresh, strict=True))
+    return [results[each.id] for each in openings]
+
+
+def close(now: datetime, worker: UUID | None, closings: Sequence[Closing]) -> Flow[list[CloseResult]]:
+    """Write down what came of each, together with what follows; one result per row, in order.
+
+    Enrollments are locked first. A row that is no longer ours is `Stale` and leaves no trace, whatever the others do.
+    """
+    standings = yield from _standings(closings)
+    following: list[Following] = []
+    for each in closings:
+        standing = standings.get(each.claim.id) or Standing("cancelled", each.claim.data)
+        following.append(decide(each.claim, each.came, standing, now, each.setting))
+    ours = yield from _write(now, worker, closings, following)
+    yield from _suppress(now, closings, following, ours)
+    if any(isinstance(each, Ending) and each.next_due_at is not None and each.next_due_at <= now for each in following):
+        yield from enrollments.wake()
+    return [Closed(what) if each.claim.id in ours else Stale() for each, what in zip(closings, following, strict=True)]
+
+
+def _standings(closings: Sequence[Closing]) -> Flow[dict[UUID, Standing]]:
+    claims = [each.claim for each in closings]
+    by_id = {each.enrollment_id: each.data_revision for each in claims}
+    locked = yield from executions.lock_enrollments(list(by_id), list(by_id.values()))
+    unhappy = [each.claim for each in closings if isinstance(each.came, (Rejected, Unknown))]
+    since = (
+        (yield from executions.attempts_since([each.id for each in unhappy], [each.refusals for each in unhappy]))
+        if unhappy
+        else {}
+    )
+    standings: dict[UUID, Standing] = {}
+    for claim in claims:
+        row = locked.get(claim.enrollment_id)
+        if row is None:
+            continue
+        fresh = row["data"] if row["data"] is not None else claim.data
+        tried = since.get(claim.id)
+        standings[claim.id] = Standing(
+            row["state"], fresh, tried["first_at"] if tried else None, tried["key_at"] if tried else None
+        )
+    return standings
+
+
+def _write(
+    now: datetime, worker: UUID | None, closings: Sequence[Closing], following: Sequence[Following]
+) -> Flow[set[UUID]]:
+    endings: list[tuple[UUID, int, Ending, Attempted]] = []
+    again: list[tuple[UUID, int, Requeue, Attempted]] = []
+    put_off: list[tuple[UUID, int, Defer]] = []
+    freed: list[tuple[UUID, int]] = []
+    for each, what in zip(closings, following, strict=True):
+        key = (each.claim.id, each.claim.token)
+        if isinstance(what, Ending):
+            endings.append((*key, what, _attempted(each)))
+        elif isinstance(what, Requeue):
+            again.append((*key, what, _attempted(each)))
+        elif isinstance(what, Defer):
+            put_off.append((*key, what))
+        else:
+            freed.append(key)
+    ours: set[UUID] = set()
+    if endings:
+        ours |= yield from executions.end_many(now, worker, endings)
+    if again:
+        ours |= yield from executions.requeue_many(now, worker, again)
+    if put_off and worker is not None:
+        ours |= yield from executions.defer_many(now, worker, put_off)
+    if freed and worker is not None:
+        ours |= yield from executions.hand_back(worker, freed)
+    return ours
+
+
+def _attempted(closing: Closing) -> Attempted:
+    came = closing.came
+    if isinstance(came, (Accepted, Rejected, Unknown)):
+        outcome, kind = attempt_outcome(came)
+        told = closing.response if closing.response is not None else _told(came)
+        return Attempted(
+            outcome,
+            kind,
+            came.provider_message_id if isinstance(came, Accepted) else None,
+            enrollments.dumps(told) if told else None,
+        )
+    if isinstance(came, Decided):
+        return Attempted(message_id=came.provider_message_id)
+    return Attempted()
+
+
+def _told(came: Accepted | Rejected | Unknown) -> Mapping[str, Any]:
+    return came.meta if isinstance(came, Accepted) else came.detail
+
+
+def _suppress(
+    now: datetime, closings: Sequence[Closing], following: Sequence[Following], ours: set[UUID]
+) -> Flow[None]:
+    fresh: list[Fresh] = []
+    for each, what in zip(closings, following, strict=True):
+        if not isinstance(what, (Ending, Requeue)) or what.suppress is None or each.recipient is None:
+            continue
+        if each.claim.id in ours:
+            channel, address = each.recipient
+            told = {"execution_id": str(each.claim.id)}
+            fresh.append(Fresh(each.claim.tenant, channel, address, address, what.suppress, "provider", metadata=told))
+    if fresh:
+        yield from suppressions.add_many(now, fresh)
+
+
+__all__ = ["Closed", "Closing", "Free", "Opened", "Opening", "Refused", "Stale", "close", "open"]

@@ -1,0 +1,219 @@
+"""What is due, and what may go?  Claim in batches, with facts, gates and a reservation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, MutableMapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, TypeAlias
+from uuid import UUID
+
+from dripdrop.rules import gates, limits
+from dripdrop.rules.claim import Claim
+from dripdrop.rules.definition import Step, Version
+from dripdrop.store import adapters, executions, sequences, stops, suppressions
+from dripdrop.store.adapters import Adapter
+from dripdrop.store.flow import Flow, Row
+from dripdrop.store.suppressions import Asked, Suppression
+
+Addresses: TypeAlias = Callable[[Claim], Sequence[tuple[str, str]]]
+"""Every (channel, normalised address) that a claim's message would really go to."""
+
+
+@dataclass(slots=True)
+class Policy:
+    """What the engine hands in: who would get it, and the settings that the gates ask for."""
+
+    addresses: Addresses
+    window: Callable[[Claim], Any]
+    default_zone: str = "Etc/UTC"
+    allows: Callable[[str], bool] | None = None
+    versions: MutableMapping[UUID, Version] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Judged:
+    """One claimed execution, what the gates say, and the adapter it would go through (None: there is none)."""
+
+    claim: Claim
+    judgement: gates.Judgement
+    adapter: Adapter | None = None
+    slot: limits.Slot | None = None
+    recipients: Sequence[tuple[str, str]] = ()
+    rescued: bool = False
+
+
+def claim(
+    now: datetime, worker: UUID, policy: Policy, *, limit: int = 100, watermark: datetime | None = None
+) -> Flow[list[Judged]]:
+    """Take what is due and judge it; nothing is put off here, since a claim locks queue rows only."""
+    rows = yield from executions.claim(now, worker, limit, watermark)
+    return (yield from _judged(now, rows, policy))
+
+
+def claim_one(now: datetime, worker: UUID, policy: Policy, execution_id: UUID) -> Flow[list[Judged]]:
+    """Take one execution if it is due and free: what a scheduler's job asks for."""
+    rows = yield from executions.claim_one(now, worker, execution_id)
+    return (yield from _judged(now, rows, policy))
+
+
+def take_over(now: datetime, worker: UUID, policy: Policy, *, limit: int = 100) -> Flow[list[Judged]]:
+    """Take what dead workers hold, with its facts; what was on the wire is settled as a doubt."""
+    rows = yield from executions.take_over(worker, limit)
+    claims = yield from facts(now, rows, policy.versions)
+    used = yield from _adapters(claims)
+    return [Judged(each, gates.PASS, _adapter(each, used), rescued=True) for each in claims]
+
+
+def facts(now: datetime, rows: Sequence[Row], versions: MutableMapping[UUID, Version]) -> Flow[list[Claim]]:
+    """Claims from rows: versions come from the cache, or are loaded; recipes where there was an attempt before."""
+    for version_id in {row["sequence_version_id"] for row in rows} - versions.keys():
+        versions[version_id] = yield from sequences.load_version(version_id)
+    again = [row for row in rows if row["attempt"] > 0]
+    made = (
+        (yield from executions.recipes([row["id"] for row in again], [row["attempt"] for row in again]))
+        if again
+        else {}
+    )
+    claims: list[Claim] = []
+    for row in rows:
+        version = versions[row["sequence_version_id"]]
+        step = version.step_by_id(row["step_id"])
+        if step is None:
+            version, step = yield from _elsewhere(row["step_id"], versions)
+        claims.append(_claim(now, row, version, step))
+        claims[-1].recipe = made.get(row["id"])
+    return claims
+
+
+def _elsewhere(step_id: UUID, versions: MutableMapping[UUID, Version]) -> Flow[tuple[Version, Step]]:
+    """A replay, or a move, can leave an execution of a step of another version than the enrollment's."""
+    version_id = yield from executions.version_of_step(step_id)
+    if version_id not in versions:
+        versions[version_id] = yield from sequences.load_version(version_id)
+    step = versions[version_id].step_by_id(step_id)
+    assert step is not None
+    return versions[version_id], step
+
+
+def _claim(now: datetime, row: Row, version: Version, step: Step) -> Claim:
+    return Claim(
+        row["id"],
+        row["tenant_key"],
+        row["enrollment_id"],
+        row["step_id"],
+        row["visit"],
+        row["kind"],
+        row["state"],
+        row["due_at"],
+        row["token"],
+        row["attempt"],
+        row["refusals"],
+        row["retries"],
+        row["adapter_id"],
+        row["enrollment_state"],
+        row["sequence_id"],
+        version.id,
+        row["subscriber_type"],
+        row["subscriber_id"],
+        row["data_revision"],
+        row["data"] or {},
+        row["sequence_active"],
+        row["step_active"],
+        now,
+        version,
+        step,
+    )
+
+
+def _judged(now: datetime, rows: Sequence[Row], policy: Policy) -> Flow[list[Judged]]:
+    if not rows:
+        return []
+    claims = yield from facts(now, rows, policy.versions)
+    switched_off = yield from stops.in_force()
+    usable = yield from _adapters(claims)
+    recipients = [policy.addresses(each) for each in claims]
+    blocked = yield from _suppressed(now, claims, recipients)
+    judged: list[Judged] = []
+    for number, each in enumerate(claims):
+        adapter = _adapter(each, usable)
+        stop = (
+            stops.holding(
+                switched_off, each.tenant, sequence_id=each.sequence_id, adapter_id=adapter.id if adapter else None
+            )
+            if switched_off
+            else None
+        )
+        circumstances = gates.Circumstances(
+            stopped={"stop": stop.kind, "why": stop.reason} if stop else None,
+            suppressed=_blocked(blocked.get(number)),
+            recipients=[address for _, address in recipients[number]],
+            window=policy.window(each),
+            default_zone=policy.default_zone,
+            allows=policy.allows,
+        )
+        judgement = gates.PASS if each.state == "unknown" else gates.judge(each, circumstances)
+        slot = limits.reserve(now) if judgement is gates.PASS else None
+        judged.append(Judged(each, judgement, adapter, slot, recipients[number]))
+    return judged
+
+
+def _suppressed(
+    now: datetime, claims: Sequence[Claim], recipients: Sequence[Sequence[tuple[str, str]]]
+) -> Flow[dict[int, Suppression]]:
+    """By number of the claim: the suppression of the first of its addresses that has one."""
+    asked: list[Asked] = []
+    owners: list[int] = []
+    for number, (each, addresses) in enumerate(zip(claims, recipients, strict=True)):
+        topic = each.version.config.get("topic") or ""
+        for channel, address in addresses:
+            asked.append(Asked(each.tenant, channel, address, topic))
+            owners.append(number)
+    found = (yield from suppressions.lookup(now, asked)) if asked else {}
+    result: dict[int, Suppression] = {}
+    for place, row in found.items():
+        result.setdefault(owners[place], row)
+    return result
+
+
+def _blocked(row: Suppression | None) -> dict[str, Any] | None:
+    if row is None:
+        return None
+    return {"suppression": str(row.id), "reason": row.reason, "source": row.source}
+
+
+def _adapters(claims: Sequence[Claim]) -> Flow[dict[Any, Adapter]]:
+    """What the claims would go through: by id where a step names one, by (tenant, channel) for the defaults."""
+    if not claims:
+        return {}
+    tenants, channels = {each.tenant for each in claims}, {each.step.channel for each in claims}
+    rows = yield from adapters.usable(sorted(tenants), sorted(channels))
+    known: dict[Any, Adapter] = {}
+    for tenant in tenants:
+        for channel in channels:
+            found = adapters.default_for(rows, tenant, channel)
+            if found is not None:
+                known[tenant, channel] = found
+    known.update({each.id: each for each in rows})
+    named = {each for claim in claims for each in _named(claim)} - known.keys()
+    if named:
+        known.update({each.id: each for each in (yield from adapters.load(named))})
+    return known
+
+
+def _named(claim: Claim) -> list[UUID]:
+    names = [UUID(each) for each in (claim.step.adapter, claim.step.adapter_override) if each]
+    pinned = claim.recipe.adapter_id if claim.recipe else None
+    return [*names, *((pinned,) if pinned else ())]
+
+
+def _adapter(claim: Claim, known: dict[Any, Adapter]) -> Adapter | None:
+    """A message in doubt goes through the adapter that may have it; else the step's own, else the default."""
+    if (claim.in_doubt or claim.state in ("sending", "unknown")) and claim.recipe and claim.recipe.adapter_id:
+        return known.get(claim.recipe.adapter_id)
+    for named in (claim.step.adapter_override, claim.step.adapter):
+        if named is not None:
+            own = known.get(UUID(named))
+            fits = own is not None and own.active and own.channel == claim.step.channel
+            return own if fits and own is not None and own.tenant_key in ("", claim.tenant) else None
+    return known.get((claim.tenant, claim.step.channel))

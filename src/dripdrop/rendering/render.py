@@ -1,0 +1,140 @@
+"""What message does a step become for this person at this moment?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import Any, TypeAlias
+
+from dripdrop.errors import Invalid
+from dripdrop.rendering import messages
+from dripdrop.rendering.fields import compiled
+from dripdrop.rules.definition import Step, Version
+from dripdrop.rules.message import Message
+from dripdrop.rules.recipients import normalize
+
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+ModuleTemplate: TypeAlias = Callable[[Mapping[str, Any], Mapping[str, Any], Mapping[str, Any]], Mapping[str, Any]]
+Resolver: TypeAlias = Callable[[str, str], ModuleTemplate]
+
+
+def render(
+    step: Step,
+    version: Version,
+    *,
+    data: Mapping[str, Any],
+    system: Mapping[str, Any],
+    now: datetime,
+    message_id: str | None = None,
+    default_from: str | None = None,
+    unsubscribe_url: str | None = None,
+    unsubscribe_mailto: str | None = None,
+    public_url: str | None = None,
+    sms_max_chars: int = 1600,
+    hooks: Mapping[str, Any] = NOTHING,
+    resolve: Resolver | None = None,
+    missing: Callable[[str], Any] | None = None,
+) -> Message:
+    """The message of a step; the same for the same arguments. `now` is the business time of the recipe.
+
+    `system` holds subscriber_id, subscriber_type and enrollment_id; `resolve` finds the function of a module template;
+    `missing` hears the name of each variable that was printed and is not there. Raises `Invalid`: `template`,
+    `missing_subject`, `empty_body`, `sms_too_long`, `missing_url`, `missing_recipient`, `missing_chat_id`,
+    `missing_topic`, `missing_event`, `address`, `payload`, `attachment`, `template_module`.
+    """
+    if step.template_type == "module":
+        fields = _ask_module(step, data, hooks, resolve)
+    else:
+        extra = {"public_url": public_url, "unsubscribe_url": unsubscribe_url, **system}
+        said = variables(step, version, data=data, system=extra, now=now, hooks=hooks)
+        fields = compiled(step, version.tenant_key == "").render(said, missing)
+    made = messages.Making(
+        step=step,
+        fields=fields,
+        data=data,
+        now=now,
+        message_id=message_id,
+        default_from=default_from,
+        unsubscribe_url=None if version.transactional else unsubscribe_url,
+        unsubscribe_mailto=None if version.transactional else unsubscribe_mailto,
+        sms_max_chars=step.config.get("sms_max_chars") or sms_max_chars,
+    )
+    return messages.make(made)
+
+
+def variables(
+    step: Step,
+    version: Version,
+    *,
+    data: Mapping[str, Any],
+    system: Mapping[str, Any],
+    now: datetime,
+    hooks: Mapping[str, Any] = NOTHING,
+) -> dict[str, Any]:
+    """What a template may name, later wins: data, system values, hook answers, the step's own variables."""
+    moment = now if now.tzinfo is not None else now.replace(tzinfo=UTC)
+    said: dict[str, Any] = {
+        **data,
+        "sequence_key": version.sequence_key,
+        "step_key": step.key,
+        "now": moment,
+        "today": moment.date(),
+        "now_iso8601": moment.isoformat(),
+    }
+    if version.tenant_key:
+        said["tenant_key"] = version.tenant_key
+    for name, value in system.items():
+        if value is not None:
+            said[name] = value
+    if hooks:
+        said.update(hooks)
+    own = step.config.get("template_variables")
+    if own:
+        said.update(own)
+    return said
+
+
+def addresses(
+    step: Step,
+    data: Mapping[str, Any],
+    *,
+    version: Version | None = None,
+    system: Mapping[str, Any] = NOTHING,
+    now: datetime | None = None,
+    hooks: Mapping[str, Any] = NOTHING,
+) -> tuple[tuple[str, str], ...]:
+    """Every address the step really uses for this person, as (channel, normalized address); () where there is none.
+
+    Without `to`, `cc` and `bcc` only the person's data is looked at. Otherwise `version` and `now` are needed, and
+    `Invalid` (`template`, `address`) may be raised.
+    """
+    if step.template_type != "inline" or version is None or now is None or not compiled(step, _own(version)).addressed:
+        found = messages.in_data(step, data)
+    else:
+        said = variables(step, version, data=data, system=system, now=now, hooks=hooks)
+        fields = compiled(step, _own(version)).render_only(("to", "cc", "bcc", "chat_id"), said)
+        found = messages.addressed(step, fields, data)
+    return tuple(dict.fromkeys((step.channel, normalize(step.channel, each)) for each in found))
+
+
+def _own(version: Version) -> bool:
+    return version.tenant_key == ""
+
+
+def _ask_module(
+    step: Step, data: Mapping[str, Any], hooks: Mapping[str, Any], resolve: Resolver | None
+) -> Mapping[str, Any]:
+    module, function = str(step.template.get("module") or ""), str(step.template.get("function") or "")
+    cure = "Name a function that takes (data, hooks, config) and returns the channel's fields."
+    if resolve is None or not module or not function:
+        raise Invalid(f"{step.key} names no template function.", cure=cure, code="template_module")
+    try:
+        fields = resolve(module, function)(data, hooks, step.config)
+    except Exception as trouble:  # a host's function may raise anything
+        message = f"{module}:{function} failed with {type(trouble).__name__}."
+        raise Invalid(message, cure=cure, code="template_module") from trouble
+    if not isinstance(fields, Mapping):
+        raise Invalid(f"{module}:{function} returned no mapping.", cure=cure, code="template_module")
+    return fields

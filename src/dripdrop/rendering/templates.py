@@ -1,0 +1,173 @@
+"""What does this Liquid text say for these variables?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from liquid.builtin.content import ContentNode
+from liquid.builtin.expressions import FilteredExpression, Path
+from liquid.builtin.output import OutputNode
+from liquid.exceptions import LiquidError, LiquidInterrupt, StopRender
+from liquid.output import LimitedStringIO
+from liquid.stringify import to_liquid_string
+from liquid.template import BoundTemplate
+
+from dripdrop.errors import Finding, Invalid
+from dripdrop.rendering.environment import MAX_OUTPUT, Context, environment
+
+MAX_TEMPLATE = 512_000
+
+_CURE = "Mend the template: {{ variable }}, {% if %}...{% endif %}, {% for %}...{% endfor %} and the standard filters."
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong with a template, and where in it (from 1)."""
+
+    message: str
+    line: int | None = None
+    column: int | None = None
+
+
+class Template:
+    """A compiled Liquid text. `render` may be called from any thread."""
+
+    __slots__ = ("_bound", "_escape", "_plain", "_steps")
+
+    def __init__(self, bound: BoundTemplate, escape: bool) -> None:
+        self._bound = bound
+        self._escape = escape
+        self._plain = _only_text(bound)
+        self._steps = _straight(bound)
+
+    @property
+    def plain(self) -> str | None:
+        """The whole text, where nothing in it depends on variables."""
+        return self._plain
+
+    def render(
+        self, variables: Mapping[str, Any], missing: Callable[[str], Any] | None = None, path: str = "template"
+    ) -> str:
+        """The text for these variables; a variable that is not there is empty and its name goes to `missing`.
+
+        `variables` must hold `now`. Raises `Invalid` (`template`) for whatever goes wrong, with the line.
+        """
+        if self._plain is not None:
+            return self._plain
+        straight = self._straight(variables) if self._steps is not None else None
+        return self._general(variables, missing, path) if straight is None else straight
+
+    def _straight(self, variables: Mapping[str, Any]) -> str | None:
+        """The same text by joining, for a template of text and bare variables; None where a value is not plain."""
+        pieces = []
+        for step in self._steps or ():
+            if isinstance(step, str):
+                pieces.append(step)
+                continue
+            value: Any = variables
+            for segment in step:
+                if not isinstance(value, dict) or segment not in value:
+                    return None
+                value = value[segment]
+            if type(value) is not str and type(value) is not int:
+                return None
+            pieces.append(to_liquid_string(value, self._escape))
+        text = "".join(pieces)
+        return text if len(text) < MAX_OUTPUT // 4 else None
+
+    def _general(self, variables: Mapping[str, Any], missing: Callable[[str], Any] | None, path: str) -> str:
+        context = Context(self._bound, globals=variables)
+        buffer = LimitedStringIO(limit=MAX_OUTPUT)
+        try:
+            for node in self._bound.nodes:
+                node.render(context, buffer)
+        except (LiquidInterrupt, StopRender):
+            pass
+        except Exception as trouble:  # a filter may raise anything for data of a shape it did not expect
+            raise invalid(_problem(trouble), path) from None
+        if missing is not None:
+            for name in sorted(context.missing):
+                missing(name)
+        return buffer.getvalue()
+
+
+def invalid(problem: Problem, path: str) -> Invalid:
+    """The error of a template that cannot be used; the sentence never repeats a person's value."""
+    place = f"{path}, line {problem.line}" if problem.line else path
+    finding = Finding("template", path, f"{problem.message} ({place}).", _CURE, problem.line, problem.column)
+    return Invalid(finding.message, cure=_CURE, code="template", findings=[finding])
+
+
+def compile_template(text: str, *, escape: bool = False, trusted: bool = True, path: str = "template") -> Template:
+    """The template of a text; equal texts are compiled once. Raises `Invalid` (`template`) where it cannot be read."""
+    if len(text) > MAX_TEMPLATE:
+        raise invalid(Problem(f"A template may have {MAX_TEMPLATE} characters at most"), path)
+    try:
+        return _compiled(text, escape, trusted)
+    except (LiquidError, RecursionError) as trouble:
+        raise invalid(_problem(trouble), path) from None
+
+
+@lru_cache(maxsize=4096)
+def _compiled(text: str, escape: bool, trusted: bool) -> Template:
+    return Template(environment(escape, trusted).from_string(text), escape)
+
+
+def check_template(text: str, *, escape: bool = False, trusted: bool = True) -> list[Problem]:
+    """Everything wrong with a template before it is ever used: syntax, and filters that do not exist."""
+    try:
+        compiled = compile_template(text, escape=escape, trusted=trusted)
+        used = compiled._bound.analyze(include_partials=False).filters
+    except Invalid as trouble:
+        return [Problem(each.message, each.line, each.column) for each in trouble.findings]
+    except (LiquidError, RecursionError) as trouble:
+        return [_problem(trouble)]
+    known = environment(escape, trusted).filters
+    return [
+        Problem(f"There is no filter {name!r}", text.count("\n", 0, spans[0].index) + 1)
+        for name, spans in used.items()
+        if name not in known
+    ]
+
+
+def _problem(trouble: Exception) -> Problem:
+    if isinstance(trouble, RecursionError):
+        return Problem("The template is nested too deeply")
+    if not isinstance(trouble, LiquidError):
+        return Problem(f"The template fails on this data: {type(trouble).__name__}")
+    place = None
+    with suppress(ValueError):  # an error at the very end of the text
+        place = trouble.context()
+    message = str(trouble.message or "It cannot be read")[:200]
+    return Problem(message[:1].upper() + message[1:], *((place[0], place[1] + 1) if place else ()))
+
+
+def _only_text(bound: BoundTemplate) -> str | None:
+    texts = [node.text for node in bound.nodes if isinstance(node, ContentNode)]
+    return "".join(texts) if len(texts) == len(bound.nodes) else None
+
+
+def _straight(bound: BoundTemplate) -> tuple[str | tuple[str, ...], ...] | None:
+    """Text and paths in order, for a template that has no tag and no filter."""
+    steps: list[str | tuple[str, ...]] = []
+    for node in bound.nodes:
+        if isinstance(node, ContentNode):
+            steps.append(node.text)
+            continue
+        path = _bare_path(node.expression) if isinstance(node, OutputNode) else None
+        if path is None:
+            return None
+        steps.append(path)
+    return tuple(steps)
+
+
+def _bare_path(expression: Any) -> tuple[str, ...] | None:
+    if type(expression) is not FilteredExpression or expression.filters or type(expression.left) is not Path:
+        return None
+    segments = expression.left.path
+    names = tuple(each for each in segments if isinstance(each, str))
+    return names if len(names) == len(segments) else None

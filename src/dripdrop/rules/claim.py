@@ -1,0 +1,68 @@
+"""What is known of an execution that a worker holds?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from dripdrop.rules.definition import Step, Version
+
+
+@dataclass(slots=True)
+class Recipe:
+    """How an earlier attempt was made: the same recipe renders the same message, to the byte."""
+
+    adapter_id: UUID | None
+    refusals: int
+    business_at: datetime
+    version_id: UUID
+    data_revision: int
+    data: Mapping[str, Any]
+    digest: bytes | None
+    outcome: str | None
+    started_at: datetime
+
+
+@dataclass(slots=True)
+class Claim:
+    """An execution with its facts, held under `token` until that token is spent by open or close."""
+
+    id: UUID
+    tenant: str
+    enrollment_id: UUID
+    step_id: UUID
+    visit: int
+    kind: str
+    state: str
+    due_at: datetime | None
+    token: int
+    attempt: int
+    refusals: int
+    retries: int
+    adapter_id: UUID | None
+    enrollment_state: str
+    sequence_id: UUID
+    version_id: UUID
+    subscriber_type: str
+    subscriber_id: str
+    data_revision: int
+    data: Mapping[str, Any]
+    sequence_active: bool
+    step_active: bool
+    now: datetime
+    version: Version
+    step: Step
+    recipe: Recipe | None = None
+
+    @property
+    def key(self) -> str:
+        """The idempotency key: the same after a doubt, a new one after a definite refusal."""
+        return f"{self.id}:{self.refusals}"
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether the provider may have this message already, under the present key."""
+        return self.recipe is not None and self.recipe.outcome == "unknown" and self.recipe.refusals == self.refusals

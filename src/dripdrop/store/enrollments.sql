@@ -1,0 +1,228 @@
+-- name: insert_many
+-- Whoever is enrolled already is left alone: the one live enrollment per subscriber is a unique index, so of two that
+-- race the second waits for the first and then finds its row.
+insert into dripdrop.enrollments as e
+    (tenant_key, sequence_id, sequence_version_id, subscriber_type, subscriber_id, current_step_id, seq, visits,
+     started_at, updated_at, metadata)
+select %(tenant)s::text, %(sequence_id)s::uuid, %(version_id)s::uuid, g.subscriber_type, g.subscriber_id, g.step_id, 1, 1,
+       %(now)s::timestamptz, %(now)s::timestamptz, g.metadata::jsonb
+  from unnest(%(types)s::text[], %(ids)s::text[], %(step_ids)s::uuid[], %(metadata)s::text[])
+    as g(subscriber_type, subscriber_id, step_id, metadata)
+ where %(reentry)s::boolean or not exists (
+    select 1 from dripdrop.enrollments old
+     where old.tenant_key = %(tenant)s::text and old.subscriber_type = g.subscriber_type
+       and old.subscriber_id = g.subscriber_id and old.sequence_id = %(sequence_id)s::uuid
+       and old.state in ('completed', 'cancelled'))
+on conflict (tenant_key, sequence_id, subscriber_type, subscriber_id) where state in ('active', 'paused') do nothing
+returning e.id, e.subscriber_type, e.subscriber_id;
+
+-- name: begin_many
+-- What a new enrollment starts with: its data, its first execution and the first line of its journal.
+with given as materialized (
+    select * from unnest(%(ids)s::uuid[], %(data)s::text[], %(step_ids)s::uuid[], %(due_at)s::timestamptz[],
+        %(reasons)s::text[]) as g(id, data, step_id, due_at, reasons)
+), noted as (
+    insert into dripdrop.enrollment_data (enrollment_id, revision, data, inserted_at)
+    select g.id, 1, g.data::jsonb, %(now)s::timestamptz from given g
+), queued as (
+    insert into dripdrop.execution_queue (tenant_key, enrollment_id, step_id, visit, due_at)
+    select %(tenant)s::text, g.id, g.step_id, 1, g.due_at from given g
+    returning id, enrollment_id, step_id, due_at
+), told as (
+    insert into dripdrop.journal (tenant_key, enrollment_id, seq, step_id, event, to_state, reasons, at)
+    select %(tenant)s::text, g.id, 1, g.step_id, 'enrolled', 'active', g.reasons::jsonb, %(now)s::timestamptz
+      from given g
+)
+select id, enrollment_id from queued;
+
+-- name: standing
+-- What stands in the way of an enrollment that was not made: a live one first, else the newest ended one.
+select distinct on (e.subscriber_type, e.subscriber_id) e.*, d.data
+  from unnest(%(types)s::text[], %(ids)s::text[]) as g(subscriber_type, subscriber_id)
+  join dripdrop.enrollments e on e.tenant_key = %(tenant)s::text and e.subscriber_type = g.subscriber_type
+       and e.subscriber_id = g.subscriber_id and e.sequence_id = %(sequence_id)s::uuid
+  left join dripdrop.enrollment_data d on d.enrollment_id = e.id and d.revision = e.data_revision
+ order by e.subscriber_type, e.subscriber_id, e.state in ('active', 'paused') desc, e.started_at desc;
+
+-- name: get
+select e.*, d.data, s.key as sequence_key
+  from dripdrop.enrollments e
+  join dripdrop.sequences s on s.id = e.sequence_id
+  left join dripdrop.enrollment_data d on d.enrollment_id = e.id and d.revision = e.data_revision
+ where e.id = %(id)s::uuid and e.tenant_key = %(tenant)s::text;
+
+-- name: lock
+-- Enrollments are locked before queue rows, each in id order.
+select e.*, d.data, s.key as sequence_key
+  from dripdrop.enrollments e
+  join dripdrop.sequences s on s.id = e.sequence_id
+  left join dripdrop.enrollment_data d on d.enrollment_id = e.id and d.revision = e.data_revision
+ where e.id = any(%(ids)s::uuid[]) and e.tenant_key = %(tenant)s::text
+ order by e.id
+   for no key update of e;
+
+-- name: pause
+-- Only what is not on its way is held: the time that was left is kept, so resuming goes on from there.
+with held as (
+    update dripdrop.enrollments e
+       set state = 'paused', seq = e.seq + 1, updated_at = %(now)s::timestamptz,
+           remaining = (select case when isfinite(q.due_at) then greatest(q.due_at - %(now)s::timestamptz, interval '0') end
+                          from dripdrop.execution_queue q
+                         where q.enrollment_id = e.id and q.kind <> 'replay' and q.state in ('scheduled', 'waiting'))
+     where e.id = %(id)s::uuid and e.tenant_key = %(tenant)s::text and e.state::text = any(%(sources)s::text[])
+    returning e.*
+), stopped as (
+    update dripdrop.execution_queue q set due_at = 'infinity', token = q.token + 1
+      from held where q.enrollment_id = held.id and q.state in ('scheduled', 'waiting') and q.worker_id is null
+), told as (
+    insert into dripdrop.journal (tenant_key, enrollment_id, seq, step_id, event, from_state, to_state, reasons, at)
+    select h.tenant_key, h.id, h.seq, h.current_step_id, 'paused', 'active', 'paused', %(reasons)s::jsonb, %(now)s::timestamptz
+      from held h
+)
+select held.*, d.data, s.key as sequence_key from held
+  join dripdrop.sequences s on s.id = held.sequence_id
+  left join dripdrop.enrollment_data d on d.enrollment_id = held.id and d.revision = held.data_revision;
+
+-- name: resume
+with freed as (
+    update dripdrop.enrollments e
+       set state = 'active', seq = e.seq + 1, updated_at = %(now)s::timestamptz
+     where e.id = %(id)s::uuid and e.tenant_key = %(tenant)s::text and e.state::text = any(%(sources)s::text[])
+    returning e.*
+), going as (
+    update dripdrop.execution_queue q
+       set due_at = case when f.remaining is null and q.state = 'waiting' then 'infinity'::timestamptz
+                         else %(now)s::timestamptz + coalesce(f.remaining, interval '0') end,
+           token = q.token + 1
+      from freed f
+     where q.enrollment_id = f.id and q.state in ('scheduled', 'waiting') and q.worker_id is null
+    returning q.id, q.due_at
+), told as (
+    insert into dripdrop.journal (tenant_key, enrollment_id, seq, step_id, event, from_state, to_state, reasons, at)
+    select f.tenant_key, f.id, f.seq, f.current_step_id, 'resumed', 'paused', 'active', %(reasons)s::jsonb, %(now)s::timestamptz
+      from freed f
+)
+select freed.*, d.data, s.key as sequence_key, (select count(*) from going) as going,
+       (select bool_or(going.due_at <= %(now)s::timestamptz) from going) as due_now
+  from freed
+  join dripdrop.sequences s on s.id = freed.sequence_id
+  left join dripdrop.enrollment_data d on d.enrollment_id = freed.id and d.revision = freed.data_revision;
+
+-- name: complete_if_idle
+-- An enrollment whose last execution ended while it was paused has nothing to go on with.
+with ended as (
+    update dripdrop.enrollments e
+       set state = 'completed', completed_at = %(now)s::timestamptz, seq = e.seq + 1, updated_at = %(now)s::timestamptz,
+           current_step_id = null
+     where e.id = %(id)s::uuid and e.tenant_key = %(tenant)s::text and e.state = 'active'
+       and not exists (select 1 from dripdrop.execution_queue q where q.enrollment_id = e.id and q.kind <> 'replay')
+    returning e.*
+), told as (
+    insert into dripdrop.journal (tenant_key, enrollment_id, seq, event, from_state, to_state, reasons, at)
+    select x.tenant_key, x.id, x.seq, 'completed', 'active', 'completed', %(reasons)s::jsonb, %(now)s::timestamptz from ended x
+)
+select ended.* from ended;
+
+-- name: cancel_many
+-- What is on its way (claiming, sending, unknown) is left alone: open refuses it, and close does not go on.
+with ended as (
+    update dripdrop.enrollments e
+       set state = 'cancelled', cancelled_at = %(now)s::timestamptz, seq = e.seq + 1, updated_at = %(now)s::timestamptz,
+           reason = %(reason)s::text
+     where e.id in (select l.id from dripdrop.enrollments l
+                     where l.id = any(%(ids)s::uuid[]) and l.tenant_key = %(tenant)s::text
+                       and l.state::text = any(%(sources)s::text[]) order by l.id for no key update)
+    returning e.*
+), gone as (
+    delete from dripdrop.execution_queue q using ended
+     where q.enrollment_id = ended.id and q.state in ('scheduled', 'waiting', 'failed') and q.worker_id is null
+    returning q.*
+), kept as (
+    insert into dripdrop.execution_history (id, tenant_key, enrollment_id, step_id, visit, kind, of_id, from_state, state,
+        reason, due_at, ended_at, attempt, refusals, retries, adapter_id)
+    select g.id, g.tenant_key, g.enrollment_id, g.step_id, g.visit, g.kind, g.of_id, g.state, 'cancelled',
+           %(reason)s::text, g.due_at, %(now)s::timestamptz, g.attempt, g.refusals, g.retries, g.adapter_id
+      from gone g
+), told as (
+    insert into dripdrop.journal (tenant_key, enrollment_id, seq, execution_id, step_id, event, to_state, reasons, at)
+    select e.tenant_key, e.id, e.seq, (select g.id from gone g where g.enrollment_id = e.id and g.kind <> 'replay'),
+           e.current_step_id, 'cancelled', 'cancelled', %(reasons)s::jsonb, %(now)s::timestamptz
+      from ended e
+)
+select ended.*, d.data, s.key as sequence_key from ended
+  join dripdrop.sequences s on s.id = ended.sequence_id
+  left join dripdrop.enrollment_data d on d.enrollment_id = ended.id and d.revision = ended.data_revision;
+
+-- name: update_data
+with changed as (
+    update dripdrop.enrollments e
+       set data_revision = e.data_revision + 1, seq = e.seq + 1, updated_at = %(now)s::timestamptz
+     where e.id = %(id)s::uuid and e.tenant_key = %(tenant)s::text
+    returning e.*
+), kept as (
+    insert into dripdrop.enrollment_data (enrollment_id, revision, data, inserted_at)
+    select c.id, c.data_revision, %(data)s::jsonb, %(now)s::timestamptz from changed c
+), told as (
+    insert into dripdrop.journal (tenant_key, enrollment_id, seq, event, reasons, at)
+    select c.tenant_key, c.id, c.seq, 'data_updated', %(reasons)s::jsonb, %(now)s::timestamptz from changed c
+)
+select changed.*, %(data)s::jsonb as data, s.key as sequence_key from changed
+  join dripdrop.sequences s on s.id = changed.sequence_id;
+
+-- name: move
+-- The pending execution ends as cancelled; the new one is inserted from it, at a step of the other version.
+with moved as (
+    update dripdrop.enrollments e
+       set sequence_version_id = %(version_id)s::uuid, current_step_id = %(step_id)s::uuid, seq = e.seq + 1,
+           visits = e.visits + 1, updated_at = %(now)s::timestamptz,
+           remaining = case when e.state = 'paused' then greatest(%(due_at)s::timestamptz - %(now)s::timestamptz, interval '0') end
+     where e.id = %(id)s::uuid and e.tenant_key = %(tenant)s::text and e.state in ('active', 'paused')
+       and exists (select 1 from dripdrop.execution_queue q where q.enrollment_id = e.id and q.kind <> 'replay'
+                    and q.state in ('scheduled', 'waiting', 'failed') and q.worker_id is null)
+    returning e.*
+), gone as (
+    delete from dripdrop.execution_queue q using moved
+     where q.enrollment_id = moved.id and q.kind <> 'replay' and q.state in ('scheduled', 'waiting', 'failed')
+       and q.worker_id is null
+    returning q.*
+), kept as (
+    insert into dripdrop.execution_history (id, tenant_key, enrollment_id, step_id, visit, kind, of_id, from_state, state,
+        reason, due_at, ended_at, attempt, refusals, retries, adapter_id)
+    select g.id, g.tenant_key, g.enrollment_id, g.step_id, g.visit, g.kind, g.of_id, g.state, 'cancelled', 'moved',
+           g.due_at, %(now)s::timestamptz, g.attempt, g.refusals, g.retries, g.adapter_id
+      from gone g
+), following as (
+    insert into dripdrop.execution_queue (tenant_key, enrollment_id, step_id, visit, due_at)
+    select g.tenant_key, g.enrollment_id, %(step_id)s::uuid, m.visits,
+           case when m.state = 'paused' then 'infinity'::timestamptz else %(due_at)s::timestamptz end
+      from gone g join moved m on m.id = g.enrollment_id
+    returning id
+), told as (
+    insert into dripdrop.journal (tenant_key, enrollment_id, seq, step_id, event, reasons, at)
+    select m.tenant_key, m.id, m.seq, %(step_id)s::uuid, 'moved', %(reasons)s::jsonb, %(now)s::timestamptz from moved m
+)
+select moved.*, d.data, s.key as sequence_key from moved
+  join gone on gone.enrollment_id = moved.id
+  join dripdrop.sequences s on s.id = moved.sequence_id
+  left join dripdrop.enrollment_data d on d.enrollment_id = moved.id and d.revision = moved.data_revision;
+
+-- name: record_event
+insert into dripdrop.events
+    (tenant_key, enrollment_id, subscriber_type, subscriber_id, event_key, event_data, occurred_at, inserted_at)
+values (%(tenant)s::text, %(enrollment_id)s::uuid, %(subscriber_type)s::text, %(subscriber_id)s::text, %(event)s::text,
+        %(data)s::jsonb, %(now)s::timestamptz, %(now)s::timestamptz)
+returning *;
+
+-- name: ended_by
+-- The live enrollments of a subscriber whose version ends on this event.
+select e.id
+  from dripdrop.enrollments e
+  join dripdrop.sequence_versions v on v.id = e.sequence_version_id
+ where e.tenant_key = %(tenant)s::text and e.subscriber_type = %(subscriber_type)s::text
+   and e.subscriber_id = %(subscriber_id)s::text and e.state in ('active', 'paused')
+   and (%(enrollment_id)s::uuid is null or e.id = %(enrollment_id)s::uuid)
+   and v.config -> 'exit_on' @> to_jsonb(%(event)s::text)
+ order by e.id;
+
+-- name: wake
+select pg_notify(%(channel)s::text, '');

@@ -1,0 +1,254 @@
+"""What is remembered of step executions: what is due, what is held, how each ended?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from dripdrop.rules.claim import Recipe
+from dripdrop.rules.following import Defer, Ending, Requeue
+from dripdrop.store.enrollments import dumps
+from dripdrop.store.flow import Flow, Row
+from dripdrop.store.scope import Scope
+from dripdrop.store.statements import Statements
+
+SQL = Statements("executions")
+BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
+
+
+@dataclass(slots=True)
+class Attempted:
+    """The columns that an attempt is filled in with, once."""
+
+    outcome: str | None = None
+    error_class: str | None = None
+    message_id: str | None = None
+    response: str | None = None
+
+
+@dataclass(slots=True)
+class Opening:
+    """An attempt about to be made."""
+
+    id: UUID
+    token: int
+    adapter_id: UUID
+    recipient: str
+    version_id: UUID
+    revision: int
+    digest: bytes
+    business_at: datetime
+
+
+def claim(now: datetime, worker: UUID, limit: int, watermark: datetime | None) -> Flow[list[Row]]:
+    """Take what is due, with its facts, oldest first."""
+    return (yield from SQL.all("claim", now=now, worker=worker, limit=limit, watermark=watermark or BEGINNING))
+
+
+def claim_one(now: datetime, worker: UUID, execution_id: UUID) -> Flow[list[Row]]:
+    """Take this one if it is due and free."""
+    return (yield from SQL.all("claim_one", now=now, worker=worker, id=execution_id))
+
+
+def take_over(worker: UUID, limit: int) -> Flow[list[Row]]:
+    """Take what dead workers hold."""
+    return (yield from SQL.all("take_over", worker=worker, limit=limit))
+
+
+def hold_one(scope: Scope, execution_id: UUID) -> Flow[Row | None]:
+    """One live execution under lock, with its facts."""
+    return (yield from SQL.one("hold_one", tenant=scope.tenant, id=execution_id))
+
+
+def enrollment_of(scope: Scope, execution_id: UUID) -> Flow[UUID | None]:
+    """Whose execution it is, live or ended."""
+    row = yield from SQL.one("enrollment_of", tenant=scope.tenant, id=execution_id)
+    return row["enrollment_id"] if row else None
+
+
+def version_of_step(step_id: UUID) -> Flow[UUID]:
+    """The version that a step belongs to."""
+    rows = yield from SQL.all("version_of_step", id=step_id)
+    return rows[0]["sequence_version_id"]  # type: ignore[no-any-return]
+
+
+def lock_enrollments(ids: Sequence[UUID], revisions: Sequence[int]) -> Flow[dict[UUID, Row]]:
+    """The enrollments, locked in id order; their data only where it is newer than the given revision."""
+    rows = yield from SQL.all("lock_enrollments", ids=list(ids), revisions=list(revisions))
+    return {row["id"]: row for row in rows}
+
+
+def open_many(now: datetime, worker: UUID, openings: Sequence[Opening], *, last: bool = False) -> Flow[list[Row]]:
+    """Begin attempts: rows (id, token, attempt) of those that may go."""
+    return (
+        yield from SQL.all(
+            "open_many",
+            last=last,
+            now=now,
+            worker=worker,
+            ids=[each.id for each in openings],
+            tokens=[each.token for each in openings],
+            adapter_ids=[each.adapter_id for each in openings],
+            recipients=[each.recipient for each in openings],
+            version_ids=[each.version_id for each in openings],
+            revisions=[each.revision for each in openings],
+            digests=[each.digest for each in openings],
+            business_at=[each.business_at for each in openings],
+        )
+    )
+
+
+def still_held(worker: UUID, ids: Sequence[UUID], tokens: Sequence[int]) -> Flow[set[UUID]]:
+    """Which of these are still ours."""
+    rows = yield from SQL.all("still_held", worker=worker, ids=list(ids), tokens=list(tokens))
+    return {row["id"] for row in rows}
+
+
+def landed(worker: UUID, ids: Sequence[UUID], tokens: Sequence[int]) -> Flow[dict[UUID, tuple[int, int]]]:
+    """Which of these were opened by us already, as (token, attempt)."""
+    rows = yield from SQL.all("landed", worker=worker, ids=list(ids), tokens=list(tokens))
+    return {row["id"]: (row["token"], row["attempt"]) for row in rows}
+
+
+def end_many(
+    now: datetime,
+    worker: UUID | None,
+    rows: Sequence[tuple[UUID, int, Ending, Attempted]],
+    *,
+    last: bool = False,
+) -> Flow[set[UUID]]:
+    """End executions with what follows; the ids that were still ours."""
+    found = yield from SQL.all(
+        "end_many",
+        last=last,
+        now=now,
+        worker=worker,
+        ids=[each[0] for each in rows],
+        tokens=[each[1] for each in rows],
+        states=[each[2].state for each in rows],
+        why=[each[2].why for each in rows],
+        events=[each[2].event for each in rows],
+        next_steps=[each[2].next_step_id for each in rows],
+        next_due=[each[2].next_due_at for each in rows],
+        enrollment_states=[each[2].enrollment_state for each in rows],
+        reasons=[dumps(each[2].reasons) for each in rows],
+        **_filled([each[3] for each in rows]),
+        message_ids=[each[3].message_id for each in rows],
+    )
+    return {row["id"] for row in found}
+
+
+def requeue_many(
+    now: datetime,
+    worker: UUID | None,
+    rows: Sequence[tuple[UUID, int, Requeue, Attempted]],
+    *,
+    last: bool = False,
+) -> Flow[set[UUID]]:
+    """Put back into the queue; the ids that were still ours."""
+    found = yield from SQL.all(
+        "requeue_many",
+        last=last,
+        now=now,
+        worker=worker,
+        ids=[each[0] for each in rows],
+        tokens=[each[1] for each in rows],
+        states=[each[2].state for each in rows],
+        due_at=[each[2].due_at for each in rows],
+        refused=[each[2].refused for each in rows],
+        spent=[each[2].spent for each in rows],
+        events=[each[2].event for each in rows],
+        reasons=[dumps(each[2].reasons) for each in rows],
+        **_filled([each[3] for each in rows]),
+    )
+    return {row["id"] for row in found}
+
+
+def _filled(attempts: Sequence[Attempted]) -> dict[str, Any]:
+    return {
+        "outcomes": [each.outcome for each in attempts],
+        "error_classes": [each.error_class for each in attempts],
+        "responses": [each.response for each in attempts],
+    }
+
+
+def defer_many(
+    now: datetime, worker: UUID, rows: Sequence[tuple[UUID, int, Defer]], *, last: bool = False
+) -> Flow[set[UUID]]:
+    """Put off; the ids that were still ours."""
+    found = yield from SQL.all(
+        "defer_many",
+        last=last,
+        now=now,
+        worker=worker,
+        ids=[each[0] for each in rows],
+        tokens=[each[1] for each in rows],
+        due_at=[each[2].due_at for each in rows],
+        codes=[each[2].code for each in rows],
+        reasons=[dumps(each[2].reasons) for each in rows],
+    )
+    return {row["id"] for row in found}
+
+
+def hand_back(worker: UUID, rows: Sequence[tuple[UUID, int]]) -> Flow[set[UUID]]:
+    """Give up claims; the ids that were still ours."""
+    found = yield from SQL.all(
+        "hand_back", worker=worker, ids=[each[0] for each in rows], tokens=[each[1] for each in rows]
+    )
+    return {row["id"] for row in found}
+
+
+def replay(now: datetime, scope: Scope, execution_id: UUID, reasons: Sequence[Any]) -> Flow[Row | None]:
+    """A new execution of an ended one; None where there is no such ended one."""
+    return (yield from SQL.one("replay", now=now, tenant=scope.tenant, id=execution_id, reasons=dumps(reasons)))
+
+
+def attempts_since(ids: Sequence[UUID], refusals: Sequence[int]) -> Flow[dict[UUID, Row]]:
+    """When each execution's first attempt began, and the first under its present key."""
+    rows = yield from SQL.all("attempts_since", ids=list(ids), refusals=list(refusals))
+    return {row["execution_id"]: row for row in rows}
+
+
+def recipes(ids: Sequence[UUID], numbers: Sequence[int]) -> Flow[dict[UUID, Recipe]]:
+    """How the last attempt of each was made."""
+    rows = yield from SQL.all("last_attempts", ids=list(ids), numbers=list(numbers))
+    return {
+        row["execution_id"]: Recipe(
+            row["adapter_id"],
+            row["refusals"],
+            row["business_at"],
+            row["version_id"],
+            row["data_revision"],
+            row["data"] or {},
+            row["digest"],
+            row["outcome"],
+            row["started_at"],
+        )
+        for row in rows
+    }
+
+
+def next_due(after: datetime) -> Flow[datetime | None]:
+    """When the next free row is due after a moment."""
+    row = yield from SQL.one("next_due", after=after)
+    return row["at"] if row else None
+
+
+def pending(now: datetime) -> Flow[tuple[int, int]]:
+    """(due and free, held), each counted to 1000."""
+    row = yield from SQL.one("pending", now=now)
+    return (row["due"], row["held"]) if row else (0, 0)
+
+
+def advance_clock(now: datetime, to: datetime) -> Flow[bool]:
+    """Move business time on; False where something is due or held."""
+    return (yield from SQL.one("advance_clock", now=now, to=to)) is not None
+
+
+def clock_ahead() -> Flow[Any]:
+    """How far business time is ahead of real time, as a timedelta."""
+    row = yield from SQL.one("clock_ahead")
+    return row["ahead"] if row else None

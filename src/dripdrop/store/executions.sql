@@ -1,0 +1,348 @@
+-- name: claim
+-- An array of ctids keeps this a scan of the due index and a Tid scan whatever the plan cache thinks; `watermark` lets it
+-- step over index entries that are dead already. Facts come along.
+with taken as (
+    update dripdrop.execution_queue q
+       set state = case when q.state = 'scheduled' then 'claiming'::dripdrop.step_execution_state else q.state end,
+           worker_id = %(worker)s::uuid, token = q.token + 1
+     where q.ctid = any(array(
+        select d.ctid from dripdrop.execution_queue d
+         where d.worker_id is null and d.due_at <= %(now)s::timestamptz and d.due_at >= %(watermark)s::timestamptz
+         order by d.due_at limit %(limit)s::integer for update skip locked))
+    returning q.id, q.tenant_key, q.enrollment_id, q.step_id, q.visit, q.kind, q.state, q.due_at, q.token, q.attempt,
+              q.refusals, q.retries, q.adapter_id
+)
+select t.*, e.state as enrollment_state, e.sequence_id, e.sequence_version_id, e.subscriber_type, e.subscriber_id,
+       e.data_revision, d.data, s.active as sequence_active, st.active as step_active
+  from taken t
+  join dripdrop.enrollments e on e.id = t.enrollment_id
+  join dripdrop.sequences s on s.id = e.sequence_id
+  join dripdrop.steps st on st.id = t.step_id
+  left join dripdrop.enrollment_data d on d.enrollment_id = e.id and d.revision = e.data_revision;
+
+-- name: claim_one
+with taken as (
+    update dripdrop.execution_queue q
+       set state = case when q.state = 'scheduled' then 'claiming'::dripdrop.step_execution_state else q.state end,
+           worker_id = %(worker)s::uuid, token = q.token + 1
+     where q.id = (select d.id from dripdrop.execution_queue d
+                    where d.id = %(id)s::uuid and d.worker_id is null and d.due_at <= %(now)s::timestamptz
+                    for update skip locked)
+    returning q.id, q.tenant_key, q.enrollment_id, q.step_id, q.visit, q.kind, q.state, q.due_at, q.token, q.attempt,
+              q.refusals, q.retries, q.adapter_id
+)
+select t.*, e.state as enrollment_state, e.sequence_id, e.sequence_version_id, e.subscriber_type, e.subscriber_id,
+       e.data_revision, d.data, s.active as sequence_active, st.active as step_active
+  from taken t
+  join dripdrop.enrollments e on e.id = t.enrollment_id
+  join dripdrop.sequences s on s.id = e.sequence_id
+  join dripdrop.steps st on st.id = t.step_id
+  left join dripdrop.enrollment_data d on d.enrollment_id = e.id and d.revision = e.data_revision;
+
+-- name: take_over
+-- Rows of workers whose lease ran out, in every state; the new token makes whatever they still write stale.
+with dead as (
+    select w.id from dripdrop.workers w where w.heartbeat_at + w.lease < clock_timestamp()
+    union
+    select q.worker_id from dripdrop.execution_queue q
+     where q.worker_id is not null and not exists (select 1 from dripdrop.workers w where w.id = q.worker_id)
+), taken as (
+    update dripdrop.execution_queue q set worker_id = %(worker)s::uuid, token = q.token + 1
+     where q.ctid = any(array(
+        select h.ctid from dripdrop.execution_queue h
+         where h.worker_id in (select dead.id from dead) and h.worker_id <> %(worker)s::uuid
+         limit %(limit)s::integer for update skip locked))
+    returning q.id, q.tenant_key, q.enrollment_id, q.step_id, q.visit, q.kind, q.state, q.due_at, q.token, q.attempt,
+              q.refusals, q.retries, q.adapter_id
+)
+select t.*, e.state as enrollment_state, e.sequence_id, e.sequence_version_id, e.subscriber_type, e.subscriber_id,
+       e.data_revision, d.data, s.active as sequence_active, st.active as step_active
+  from taken t
+  join dripdrop.enrollments e on e.id = t.enrollment_id
+  join dripdrop.sequences s on s.id = e.sequence_id
+  join dripdrop.steps st on st.id = t.step_id
+  left join dripdrop.enrollment_data d on d.enrollment_id = e.id and d.revision = e.data_revision;
+
+-- name: hold_one
+-- What a person decides about is read under lock, with the same facts as a claim.
+select t.id, t.tenant_key, t.enrollment_id, t.step_id, t.visit, t.kind, t.state, t.token, t.attempt, t.refusals, t.retries,
+       t.adapter_id, t.worker_id, case when isfinite(t.due_at) then t.due_at end as due_at,
+       e.state as enrollment_state, e.sequence_id, e.sequence_version_id, e.subscriber_type, e.subscriber_id,
+       e.data_revision, d.data, s.active as sequence_active, st.active as step_active
+  from dripdrop.execution_queue t
+  join dripdrop.enrollments e on e.id = t.enrollment_id
+  join dripdrop.sequences s on s.id = e.sequence_id
+  join dripdrop.steps st on st.id = t.step_id
+  left join dripdrop.enrollment_data d on d.enrollment_id = e.id and d.revision = e.data_revision
+ where t.id = %(id)s::uuid and t.tenant_key = %(tenant)s::text
+   for update of t;
+
+-- name: enrollment_of
+select q.enrollment_id from dripdrop.execution_queue q where q.id = %(id)s::uuid and q.tenant_key = %(tenant)s::text
+union all
+select h.enrollment_id from dripdrop.execution_history h where h.id = %(id)s::uuid and h.tenant_key = %(tenant)s::text;
+
+-- name: version_of_step
+select st.sequence_version_id from dripdrop.steps st where st.id = %(id)s::uuid;
+
+-- name: lock_enrollments
+-- Enrollments before queue rows, in id order; the data only where it is newer than what the claim brought.
+select e.id, e.state, e.data_revision, e.sequence_version_id,
+       case when e.data_revision <> g.revision then d.data end as data
+  from unnest(%(ids)s::uuid[], %(revisions)s::integer[]) as g(id, revision)
+  join dripdrop.enrollments e on e.id = g.id
+  left join dripdrop.enrollment_data d
+    on e.data_revision <> g.revision and d.enrollment_id = e.id and d.revision = e.data_revision
+ order by e.id
+   for no key update of e;
+
+-- name: open_many
+-- Committed before the wire. What is paused, cancelled or stopped since the claim is not opened.
+with given as materialized (
+    select * from unnest(%(ids)s::uuid[], %(tokens)s::bigint[], %(adapter_ids)s::uuid[], %(recipients)s::text[],
+        %(version_ids)s::uuid[], %(revisions)s::integer[], %(digests)s::bytea[], %(business_at)s::timestamptz[])
+        as g(id, token, adapter_id, recipient, version_id, revision, digest, business_at)
+), opened as (
+    update dripdrop.execution_queue q
+       set state = 'sending', token = q.token + 1, attempt = q.attempt + 1, adapter_id = g.adapter_id
+      from given g
+     where q.id = g.id and q.token = g.token and q.worker_id = %(worker)s::uuid and q.state = 'claiming'
+       and exists (select 1 from dripdrop.enrollments e
+                    where e.id = q.enrollment_id and (e.state = 'active' or q.kind = 'replay')
+                      and not exists (select 1 from dripdrop.stops s
+                           where (s.target_kind = 'all' and s.tenant_key in ('', q.tenant_key))
+                              or (s.target_kind = 'tenant' and s.tenant_key = q.tenant_key)
+                              or (s.target_kind = 'sequence' and s.target_id = e.sequence_id and s.tenant_key in ('', q.tenant_key))
+                              or (s.target_kind = 'adapter' and s.target_id = g.adapter_id and s.tenant_key in ('', q.tenant_key))))
+    returning q.id, q.token, q.attempt, q.tenant_key, q.refusals, g.adapter_id, g.recipient, g.version_id, g.revision,
+              g.digest, g.business_at
+), noted as (
+    insert into dripdrop.delivery_attempts (execution_id, number, tenant_key, adapter_id, refusals, recipient, started_at,
+        business_at, version_id, data_revision, digest)
+    select o.id, o.attempt, o.tenant_key, o.adapter_id, o.refusals, o.recipient, %(now)s::timestamptz,
+           o.business_at, o.version_id, o.revision, o.digest
+      from opened o
+)
+select id, token, attempt from opened;
+
+-- name: still_held
+-- Of what was not opened: which rows are still ours, so that they are handed back instead of waiting for the lease.
+select q.id, q.token
+  from unnest(%(ids)s::uuid[], %(tokens)s::bigint[]) as g(id, token)
+  join dripdrop.execution_queue q on q.id = g.id and q.token = g.token and q.worker_id = %(worker)s::uuid;
+
+-- name: landed
+-- Opened by us under the very next token: a commit whose answer was lost on the way.
+select q.id, q.token, q.attempt
+  from unnest(%(ids)s::uuid[], %(tokens)s::bigint[]) as g(id, token)
+  join dripdrop.execution_queue q
+    on q.id = g.id and q.token = g.token + 1 and q.worker_id = %(worker)s::uuid and q.state = 'sending';
+
+-- name: end_many
+-- An ending is one statement: history, the next row, the attempt and the journal come from the deleted row, never
+-- beside it, so a row that another worker took over leaves no trace here.
+with given as materialized (
+    select * from unnest(%(ids)s::uuid[], %(tokens)s::bigint[], %(states)s::text[], %(why)s::text[], %(events)s::text[],
+        %(next_steps)s::uuid[], %(next_due)s::timestamptz[], %(enrollment_states)s::text[], %(reasons)s::text[],
+        %(outcomes)s::text[], %(error_classes)s::text[], %(message_ids)s::text[], %(responses)s::text[])
+        as g(id, token, to_state, why, event, next_step_id, next_due_at, enrollment_state, reasons, outcome, error_class,
+             message_id, response)
+), gone as (
+    delete from dripdrop.execution_queue q using given g
+     where q.id = g.id and q.token = g.token and q.worker_id is not distinct from %(worker)s::uuid
+    returning q.id, q.tenant_key, q.enrollment_id, q.step_id, q.visit, q.kind, q.of_id, q.state as from_state, q.due_at,
+              q.attempt, q.refusals, q.retries, q.adapter_id, g.to_state, g.why, g.event, g.next_step_id, g.next_due_at,
+              g.enrollment_state, g.reasons, g.outcome, g.error_class, g.message_id, g.response
+), bumped as (
+    update dripdrop.enrollments e
+       set seq = e.seq + 1,
+           visits = e.visits + case when g.next_step_id is null then 0 else 1 end,
+           current_step_id = case when g.kind = 'replay' then e.current_step_id else g.next_step_id end,
+           state = coalesce(g.enrollment_state::dripdrop.enrollment_state, e.state),
+           completed_at = case when g.enrollment_state = 'completed' then %(now)s::timestamptz else e.completed_at end,
+           cancelled_at = case when g.enrollment_state = 'cancelled' then %(now)s::timestamptz else e.cancelled_at end,
+           reason = case when g.enrollment_state is not null then g.why else e.reason end,
+           remaining = case when e.state = 'paused' and g.next_step_id is not null
+                            then greatest(g.next_due_at - %(now)s::timestamptz, interval '0') else e.remaining end,
+           updated_at = %(now)s::timestamptz
+      from gone g where e.id = g.enrollment_id
+    returning e.seq, e.visits, e.state as enrollment_now, g.*
+), kept as (
+    insert into dripdrop.execution_history (id, tenant_key, enrollment_id, step_id, visit, kind, of_id, from_state, state,
+        reason, due_at, ended_at, attempt, refusals, retries, adapter_id)
+    select b.id, b.tenant_key, b.enrollment_id, b.step_id, b.visit, b.kind, b.of_id, b.from_state,
+           b.to_state::dripdrop.step_execution_state, b.why, b.due_at, %(now)s::timestamptz, b.attempt,
+           b.refusals + case when b.outcome in ('failed', 'rejected', 'bounced') then 1 else 0 end, b.retries, b.adapter_id
+      from bumped b
+), following as (
+    insert into dripdrop.execution_queue (tenant_key, enrollment_id, step_id, visit, due_at)
+    select b.tenant_key, b.enrollment_id, b.next_step_id, b.visits,
+           case when b.enrollment_now = 'paused' then 'infinity'::timestamptz else b.next_due_at end
+      from bumped b where b.next_step_id is not null
+), filled as (
+    update dripdrop.delivery_attempts a
+       set finished_at = %(now)s::timestamptz, outcome = g.outcome::dripdrop.attempt_outcome, error_class = g.error_class,
+           provider_message_id = g.message_id, provider_response = g.response::jsonb
+      from gone g
+     where g.outcome is not null and a.execution_id = g.id and a.number = g.attempt and a.outcome is null
+), keyed as (
+    insert into dripdrop.message_keys (key, execution_id, adapter_id)
+    select g.message_id, g.id, g.adapter_id from gone g where g.message_id is not null
+    on conflict do nothing
+), told as (
+    insert into dripdrop.journal (tenant_key, enrollment_id, seq, execution_id, step_id, event, from_state, to_state,
+        reasons, at)
+    select b.tenant_key, b.enrollment_id, b.seq, b.id, b.step_id, b.event, b.from_state::text, b.to_state,
+           b.reasons::jsonb, %(now)s::timestamptz
+      from bumped b
+)
+select b.id from bumped b;
+
+-- name: requeue_many
+-- Back to the queue, free for anybody: a retry, a doubt, a failure that needs attention.
+with given as materialized (
+    select * from unnest(%(ids)s::uuid[], %(tokens)s::bigint[], %(states)s::text[], %(due_at)s::timestamptz[],
+        %(refused)s::integer[], %(spent)s::integer[], %(events)s::text[], %(reasons)s::text[], %(outcomes)s::text[],
+        %(error_classes)s::text[], %(responses)s::text[])
+        as g(id, token, to_state, due_at, refused, spent, event, reasons, outcome, error_class, response)
+), moved as (
+    update dripdrop.execution_queue q
+       set state = g.to_state::dripdrop.step_execution_state, due_at = coalesce(g.due_at, 'infinity'::timestamptz),
+           worker_id = null, token = q.token + 1, refusals = q.refusals + g.refused, retries = q.retries + g.spent
+      from given g
+     where q.id = g.id and q.token = g.token and q.worker_id is not distinct from %(worker)s::uuid
+    returning q.id, q.tenant_key, q.enrollment_id, q.step_id, q.attempt, g.to_state, g.due_at, g.event, g.reasons,
+              g.outcome, g.error_class, g.response
+), bumped as (
+    update dripdrop.enrollments e
+       set seq = e.seq + 1,
+           remaining = case when e.state = 'paused' and m.to_state = 'scheduled'
+                            then greatest(m.due_at - %(now)s::timestamptz, interval '0') else e.remaining end,
+           updated_at = %(now)s::timestamptz
+      from moved m where e.id = m.enrollment_id
+    returning e.seq, e.state as enrollment_now, m.*
+), filled as (
+    update dripdrop.delivery_attempts a
+       set finished_at = %(now)s::timestamptz, outcome = m.outcome::dripdrop.attempt_outcome, error_class = m.error_class,
+           provider_response = m.response::jsonb
+      from moved m
+     where m.outcome is not null and a.execution_id = m.id and a.number = m.attempt and a.outcome is null
+), told as (
+    insert into dripdrop.journal (tenant_key, enrollment_id, seq, execution_id, step_id, event, to_state, reasons, at)
+    select b.tenant_key, b.enrollment_id, b.seq, b.id, b.step_id, b.event, b.to_state, b.reasons::jsonb,
+           %(now)s::timestamptz
+      from bumped b
+)
+select b.id from bumped b;
+
+-- name: defer_many
+-- Put off to a slot of its own. The same reason again only counts on the latest line of the journal.
+with given as materialized (
+    select * from unnest(%(ids)s::uuid[], %(tokens)s::bigint[], %(due_at)s::timestamptz[], %(codes)s::text[],
+        %(reasons)s::text[]) as g(id, token, due_at, code, reasons)
+), moved as (
+    update dripdrop.execution_queue q
+       set state = case when q.state = 'claiming' then 'scheduled'::dripdrop.step_execution_state else q.state end,
+           due_at = g.due_at, worker_id = null, token = q.token + 1
+      from given g
+     where q.id = g.id and q.token = g.token and q.worker_id = %(worker)s::uuid
+    returning q.id, q.tenant_key, q.enrollment_id, q.step_id, g.code, g.reasons
+), again as (
+    update dripdrop.journal j
+       set times = j.times + 1, last_at = %(now)s::timestamptz, reasons = m.reasons::jsonb
+      from moved m join dripdrop.enrollments e on e.id = m.enrollment_id
+     where j.enrollment_id = m.enrollment_id and j.seq = e.seq and j.execution_id = m.id and j.event = 'deferred'
+       and j.reasons -> 0 ->> 'code' = m.code
+    returning m.id
+), bumped as (
+    update dripdrop.enrollments e set seq = e.seq + 1, updated_at = %(now)s::timestamptz
+      from moved m
+     where e.id = m.enrollment_id and not exists (select 1 from again a where a.id = m.id)
+    returning e.seq, m.*
+), told as (
+    insert into dripdrop.journal (tenant_key, enrollment_id, seq, execution_id, step_id, event, to_state, reasons, at)
+    select b.tenant_key, b.enrollment_id, b.seq, b.id, b.step_id, 'deferred', 'scheduled', b.reasons::jsonb,
+           %(now)s::timestamptz
+      from bumped b
+)
+select m.id from moved m;
+
+-- name: hand_back
+-- What was claimed and will not be opened by us: free at once, held while the enrollment is paused.
+with given as materialized (
+    select * from unnest(%(ids)s::uuid[], %(tokens)s::bigint[]) as g(id, token)
+), moved as (
+    update dripdrop.execution_queue q
+       set state = case when q.state = 'claiming' then 'scheduled'::dripdrop.step_execution_state else q.state end,
+           due_at = case when q.state = 'claiming' and q.kind <> 'replay' and e.state = 'paused'
+                         then 'infinity'::timestamptz else q.due_at end,
+           worker_id = null, token = q.token + 1
+      from given g, dripdrop.enrollments e
+     where q.id = g.id and q.token = g.token and q.worker_id = %(worker)s::uuid and e.id = q.enrollment_id
+       and (e.state in ('active', 'paused') or q.kind = 'replay' or q.state = 'unknown')
+    returning q.id, q.enrollment_id, e.state as enrollment_state
+), left_over as (
+    update dripdrop.enrollments e set remaining = interval '0' from moved m
+     where e.id = m.enrollment_id and m.enrollment_state = 'paused'
+)
+select m.id from moved m;
+
+
+-- name: replay
+-- An execution of its own that never advances the path: it takes the next visit and names the original.
+with original as (
+    select h.* from dripdrop.execution_history h
+     where h.id = %(id)s::uuid and h.tenant_key = %(tenant)s::text and h.state = any('{failed,sent,skipped,cancelled}')
+), bumped as (
+    update dripdrop.enrollments e set visits = e.visits + 1, seq = e.seq + 1, updated_at = %(now)s::timestamptz
+      from original o where e.id = o.enrollment_id
+    returning e.visits, e.seq, o.id as of_id, o.tenant_key, o.enrollment_id, o.step_id
+), queued as (
+    insert into dripdrop.execution_queue (tenant_key, enrollment_id, step_id, visit, kind, of_id, due_at)
+    select b.tenant_key, b.enrollment_id, b.step_id, b.visits, 'replay', b.of_id, %(now)s::timestamptz from bumped b
+    returning id, enrollment_id
+), told as (
+    insert into dripdrop.journal (tenant_key, enrollment_id, seq, execution_id, step_id, event, to_state, reasons, at)
+    select b.tenant_key, b.enrollment_id, b.seq, b.of_id, b.step_id, 'replayed', 'scheduled', %(reasons)s::jsonb,
+           %(now)s::timestamptz
+      from bumped b
+)
+select q.id, q.enrollment_id from queued q;
+
+-- name: attempts_since
+-- When the first attempt of all, and the first under the present key, began.
+select a.execution_id, min(a.started_at) as first_at,
+       min(a.started_at) filter (where a.refusals = g.refusals) as key_at
+  from unnest(%(ids)s::uuid[], %(refusals)s::integer[]) as g(id, refusals)
+  join dripdrop.delivery_attempts a on a.execution_id = g.id
+ group by a.execution_id;
+
+-- name: last_attempts
+select a.execution_id, a.number, a.adapter_id, a.refusals, a.recipient, a.started_at, a.business_at, a.version_id,
+       a.data_revision, a.digest, a.finished_at, a.outcome, d.data
+  from unnest(%(ids)s::uuid[], %(numbers)s::integer[]) as g(id, number)
+  join dripdrop.delivery_attempts a on a.execution_id = g.id and a.number = g.number
+  left join dripdrop.enrollment_data d
+    on d.enrollment_id = (select q.enrollment_id from dripdrop.execution_queue q where q.id = g.id)
+   and d.revision = a.data_revision;
+
+-- name: next_due
+select min(q.due_at) as at from dripdrop.execution_queue q
+ where q.worker_id is null and q.due_at < 'infinity' and q.due_at > %(after)s::timestamptz;
+
+-- name: pending
+-- How much stands between now and idle: due and free, and held.
+select (select count(*) from (select 1 from dripdrop.execution_queue q
+                               where q.worker_id is null and q.due_at <= %(now)s::timestamptz limit 1000) d) as due,
+       (select count(*) from (select 1 from dripdrop.execution_queue q where q.worker_id is not null limit 1000) h) as held;
+
+-- name: advance_clock
+-- Business time jumps only while nothing is due and no lease is held, so a jump robs nobody.
+update dripdrop.clock c set ahead = c.ahead + (%(to)s::timestamptz - %(now)s::timestamptz)
+ where %(to)s::timestamptz > %(now)s::timestamptz
+   and not exists (select 1 from dripdrop.execution_queue q where q.worker_id is not null)
+   and not exists (select 1 from dripdrop.execution_queue q where q.worker_id is null and q.due_at <= %(now)s::timestamptz)
+returning c.ahead;
+
+-- name: clock_ahead
+select c.ahead from dripdrop.clock c;

@@ -1,0 +1,94 @@
+-- Who must not be written to. The order of the enum is the order of strength.
+
+-- name: add_many
+-- Whatever arrives, a recipient stays blocked for as long as either the old row or the new one says, under the stronger
+-- reason; what has expired is replaced. Rows are written in the order of their key, so two batches cannot deadlock.
+with given as (
+    select distinct on (g.tenant, g.channel, g.normalized, g.topic) g.*
+      from unnest(%(tenants)s::text[], %(channels)s::text[], %(recipients)s::text[], %(normalized)s::text[],
+                  %(topics)s::text[], %(reasons)s::text[], %(sources)s::text[], %(expires)s::timestamptz[],
+                  %(metadata)s::text[])
+           as g(tenant, channel, recipient, normalized, topic, reason, source, expires_at, metadata)
+     order by g.tenant, g.channel, g.normalized, g.topic, g.reason::dripdrop.suppression_reason desc,
+              coalesce(g.expires_at, 'infinity') desc
+)
+insert into dripdrop.suppressions as s
+    (tenant_key, channel, recipient, recipient_normalized, topic, reason, source, expires_at, metadata,
+     inserted_at, updated_at)
+select g.tenant, g.channel, g.recipient, g.normalized, g.topic, g.reason::dripdrop.suppression_reason, g.source,
+       g.expires_at, g.metadata::jsonb, %(now)s::timestamptz, %(now)s::timestamptz
+  from given g
+ order by g.tenant, g.channel, g.normalized, g.topic
+on conflict on constraint suppressions_once do update set
+    recipient = excluded.recipient,
+    reason = case when s.expires_at <= excluded.updated_at then excluded.reason
+                  else greatest(s.reason, excluded.reason) end,
+    source = case when s.expires_at <= excluded.updated_at or excluded.reason >= s.reason
+                  then excluded.source else s.source end,
+    expires_at = case when s.expires_at <= excluded.updated_at then excluded.expires_at
+                      when s.expires_at is null or excluded.expires_at is null then null
+                      else greatest(s.expires_at, excluded.expires_at) end,
+    metadata = case when s.expires_at <= excluded.updated_at then excluded.metadata
+                    when excluded.reason >= s.reason then s.metadata || excluded.metadata
+                    else s.metadata end,
+    updated_at = excluded.updated_at
+returning s.id, s.tenant_key, s.channel, s.recipient, s.recipient_normalized, s.topic, s.reason, s.source,
+          s.expires_at, s.metadata, s.inserted_at, s.updated_at;
+
+-- name: lookup
+-- The strongest row that blocks each asked recipient, if any: of its own tenant or global, for its topic or for all.
+select (w.nth - 1)::integer as ordinal, f.*
+  from unnest(%(tenants)s::text[], %(channels)s::text[], %(normalized)s::text[], %(topics)s::text[])
+       with ordinality as w(tenant, channel, normalized, topic, nth)
+ cross join lateral (
+    select s.id, s.tenant_key, s.channel, s.recipient, s.recipient_normalized, s.topic, s.reason, s.source,
+           s.expires_at, s.metadata, s.inserted_at, s.updated_at
+      from dripdrop.suppressions s
+     where s.tenant_key in ('', w.tenant) and s.channel = w.channel and s.recipient_normalized = w.normalized
+       and s.topic in ('', w.topic) and (s.expires_at is null or s.expires_at > %(now)s::timestamptz)
+     order by s.reason desc, s.expires_at desc nulls first, s.id
+     limit 1) f
+ order by w.nth;
+
+-- name: list
+select s.id, s.tenant_key, s.channel, s.recipient, s.recipient_normalized, s.topic, s.reason, s.source,
+       s.expires_at, s.metadata, s.inserted_at, s.updated_at
+  from dripdrop.suppressions s
+ where s.tenant_key in ('', %(tenant)s::text)
+   and (%(channel)s::text is null or s.channel = %(channel)s::text)
+   and (%(normalized)s::text is null or s.recipient_normalized = %(normalized)s::text)
+   and (%(reason)s::text is null or s.reason = %(reason)s::dripdrop.suppression_reason)
+   and (%(expired)s::boolean or s.expires_at is null or s.expires_at > %(now)s::timestamptz)
+   and (%(after)s::uuid is null or s.id < %(after)s::uuid)
+ order by s.id desc
+ limit %(limit)s::integer;
+
+-- name: lift
+delete from dripdrop.suppressions s
+ where s.tenant_key = %(tenant)s::text and s.channel = %(channel)s::text
+   and s.recipient_normalized = %(normalized)s::text and s.topic = %(topic)s::text
+returning s.id, s.tenant_key, s.channel, s.recipient, s.recipient_normalized, s.topic, s.reason, s.source,
+          s.expires_at, s.metadata, s.inserted_at, s.updated_at;
+
+-- name: execution
+-- What an unsubscribe link names: the execution's enrollment, and whether its sequence is of the transactional class.
+select x.enrollment_id, e.state as enrollment_state, x.adapter_id,
+       coalesce(v.config ->> 'class', '') = 'transactional' as transactional
+  from (select q.id, q.enrollment_id, q.adapter_id from dripdrop.execution_queue q
+         where q.id = %(execution)s::uuid and q.tenant_key = %(tenant)s::text
+        union all
+        select h.id, h.enrollment_id, h.adapter_id from dripdrop.execution_history h
+         where h.id = %(execution)s::uuid and h.tenant_key = %(tenant)s::text) x
+  join dripdrop.enrollments e on e.id = x.enrollment_id
+  join dripdrop.sequence_versions v on v.id = e.sequence_version_id
+ limit 1;
+
+-- name: note_unsubscribe
+-- Once per execution, however often the link is used.
+insert into dripdrop.message_events
+    (tenant_key, step_execution_id, adapter_id, channel, provider, event_type, event_data, occurred_at, inserted_at)
+select %(tenant)s::text, %(execution)s::uuid, %(adapter)s::uuid, %(channel)s::text, 'dripdrop', 'unsubscribed',
+       %(data)s::jsonb, %(now)s::timestamptz, %(now)s::timestamptz
+ where not exists (select 1 from dripdrop.message_events m
+                    where m.tenant_key = %(tenant)s::text and m.step_execution_id = %(execution)s::uuid
+                      and m.event_type = 'unsubscribed');
