@@ -1,4 +1,4 @@
-"""Runs the benchmarks: `python -m benchmarks [--quick] [--json] [--allow-missing]`; `make bench ARGS=...` does the same."""
+"""Runs the benchmarks: `python -m benchmarks [--quick] [--json]`, which is what `make bench ARGS=...` calls."""
 
 from __future__ import annotations
 

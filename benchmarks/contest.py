@@ -17,7 +17,7 @@ class Book:
     """What was found: samples by group and side, single figures, and why something is missing."""
 
     samples: dict[str, dict[str, list[Sample]]] = field(default_factory=dict)
-    figures: dict[str, float] = field(default_factory=dict)
+    single: dict[str, float] = field(default_factory=dict)
     details: dict[str, Any] = field(default_factory=dict)
     absent: dict[str, str] = field(default_factory=dict)
 

@@ -72,8 +72,8 @@ def newest_interpreter() -> tuple[Path, tuple[int, int]]:
     names = [Path(found) for minor in range(15, 10, -1) if (found := shutil.which(f"python3.{minor}"))]
     pyenv = Path(os.environ.get("PYENV_ROOT", str(Path.home() / ".pyenv"))) / "versions"
     candidates = [*sorted(pyenv.glob("3.*/bin/python3")), *names, Path(sys.executable)]
-    found = [(version, path) for path in candidates if (version := _version(path)) is not None]
-    version, path = max(found, key=lambda each: each[0])
+    known = [(number, path) for path in candidates if (number := _version(path)) is not None]
+    version, path = max(known, key=lambda each: each[0])
     return path, version
 
 

@@ -26,12 +26,12 @@ def as_json(book: Book, facts: dict[str, Any], *, quick: bool) -> str:
     """One object: each ratio's median and each figure by its key (null where missing), then everything behind them."""
     ratios = book.ratios()
     flat = {key: None if isinstance(found, str) else round(found.median, 4) for key, found in ratios.items()}
-    flat |= {each.key: _rounded(book.figures.get(each.key)) for each in FIGURES}
+    flat |= {each.key: _rounded(book.single.get(each.key)) for each in FIGURES}
     if quick:
         flat = {key: value for key, value in flat.items() if key not in ONLY_IN_FULL}
     cost = {name: each for group in book.samples.values() for name, each in _costs(group).items()}
     missed = [row.key for row in RATIOS if _verdict(row, ratios[row.key]) in ("below target", "LOSES", "tie")]
-    missed += [each.key for each in FIGURES if _kept(each, book.figures.get(each.key)) is False]
+    missed += [each.key for each in FIGURES if _kept(each, book.single.get(each.key)) is False]
     behind = {
         "rounds": {
             key: [round(one, 4) for one in each.rounds] for key, each in ratios.items() if not isinstance(each, str)
@@ -51,7 +51,7 @@ def missing(book: Book, *, quick: bool) -> dict[str, str]:
     """The figures that this kind of run should have and has not, each with its reason."""
     found = {key: each for key, each in book.ratios().items() if isinstance(each, str)}
     for each in FIGURES:
-        if each.key not in book.figures:
+        if each.key not in book.single:
             found[each.key] = book.absent.get(each.key, "not measured")
     return {key: reason for key, reason in found.items() if not (quick and key in ONLY_IN_FULL)}
 
@@ -96,7 +96,7 @@ def _figures(book: Book, quick: bool) -> Iterable[str]:
     for each in FIGURES:
         if quick and each.key in ONLY_IN_FULL:
             continue
-        value = book.figures.get(each.key)
+        value = book.single.get(each.key)
         bound = "" if each.bound is None else f"{each.bound:g}"
         if value is None:
             yield f"  {each.label:<64}{'null':>10}{bound:>8}  {book.absent.get(each.key, 'not measured')}"

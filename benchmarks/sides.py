@@ -58,12 +58,19 @@ class World:
 class Side(Protocol):
     """One contender."""
 
-    name: str
-    world: World
+    @property
+    def name(self) -> str: ...
 
-    def prepare(self, url: str, rows: int) -> None: ...
+    @property
+    def world(self) -> World: ...
 
-    def run(self, url: str, pace: Pace, postmaster: int) -> Sample: ...
+    def prepare(self, url: str, rows: int) -> None:
+        """Make tables with `rows` due."""
+        ...
+
+    def run(self, url: str, pace: Pace, postmaster: int) -> Sample:
+        """Work for the pace's time, and say what was done."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from statistics import median
+
 import psycopg
 
 from benchmarks.bulk import Bulk
@@ -73,7 +74,7 @@ class Singles:
                 self._book.absent[key] = str(reason)
             self._say(f"{keys[0]} fails: {reason}")
             return
-        self._book.figures.update(found)
+        self._book.single.update(found)
         self._say(", ".join(f"{key} {value:,.3f}" for key, value in found.items()))
 
     def _side(self, kind: str) -> Script:
@@ -90,11 +91,11 @@ class Singles:
         for name, waiting in (("few", size.few), ("many", size.many)):
             urls[name] = self._place.create(f"waiting_{name}")
             job = {"url": urls[name], "waiting": waiting, "due": (size.claims + 5) * 100}
-            call(side.python, "dripdrop_worker", "prepare_waiting", job, 900)
+            call(side.python, "dripdrop_claims", "prepare", job, 900)
             with psycopg.connect(urls[name], autocommit=True) as connection:
                 connection.execute("vacuum (analyze)")
         try:
-            took = call(side.python, "dripdrop_worker", "claim_cost", {**urls, "claims": size.claims}, 120)
+            took = call(side.python, "dripdrop_claims", "cost", {**urls, "claims": size.claims}, 120)
         finally:
             for name in urls:
                 self._place.drop(f"waiting_{name}")
@@ -181,10 +182,13 @@ class _Watched:
     """A side whose conversation with the server is counted; its rate is not used."""
 
     def __init__(self, side: Script, place: Arena) -> None:
-        self.name, self.world, self.prepare = "noop, counted", side.world, side.prepare
+        self.name, self.world = "noop, counted", side.world
         self.found: dict[str, float] = {}
         self._side = side
         self._place = place
+
+    def prepare(self, url: str, rows: int) -> None:
+        self._side.prepare(url, rows)
 
     def run(self, url: str, pace: Pace, postmaster: int) -> Sample:
         before = self._place.wal_bytes()
@@ -192,7 +196,7 @@ class _Watched:
             sample = self._side.run(relay.url, pace, postmaster)
             trips = relay.round_trips
         wal = self._place.wal_bytes() - before
-        written = self._place.rows_written(psycopg.conninfo.conninfo_to_dict(url)["dbname"])
+        written = self._place.rows_written(str(psycopg.conninfo.conninfo_to_dict(url)["dbname"]))
         per_step = {"round_trips": trips, "rows_written": written, "wal_bytes": wal}
         self.found = {f"{name}_per_step": value / sample.total for name, value in per_step.items()}
         return sample
@@ -202,8 +206,11 @@ class _Held:
     """A side that works while somebody else's transaction keeps every dead row from being cleaned up."""
 
     def __init__(self, side: Script) -> None:
-        self.name, self.world, self.prepare = "noop, old snapshot", side.world, side.prepare
+        self.name, self.world = "noop, old snapshot", side.world
         self._side = side
+
+    def prepare(self, url: str, rows: int) -> None:
+        self._side.prepare(url, rows)
 
     def run(self, url: str, pace: Pace, postmaster: int) -> Sample:
         with psycopg.connect(url) as connection:

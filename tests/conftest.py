@@ -7,8 +7,9 @@ superuser's URL: databases are created and dropped there).
 from __future__ import annotations
 
 import os
+import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,6 +56,50 @@ class Postgres:
             yield name
         finally:
             self.run("drop database {} with (force)", name)
+
+
+SYSTEM_PACKAGES = Path(__file__).parents[1] / "scripts" / "system-packages.txt"
+# Where nothing may be skipped, a skip is a failure: `make check` as root on Debian.
+NO_SKIP = os.environ.get("DRIPDROP_NO_SKIP", "") not in ("", "0")
+
+
+def command_of(package: str) -> str:
+    """The command that a Debian package brings, by scripts/system-packages.txt."""
+    lines = [line.split() for line in SYSTEM_PACKAGES.read_text("utf-8").splitlines() if line and line[0] != "#"]
+    commands = dict(line[:2] for line in lines)
+    assert package in commands, f"{package} does not stand in scripts/{SYSTEM_PACKAGES.name}"
+    return commands[package]
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """A test marked `system("package")` is skipped by name where the package is not installed."""
+    path = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
+    for mark in item.iter_markers("system"):
+        for package in mark.args:
+            if shutil.which(command_of(package), path=path) is None:
+                pytest.skip(f"needs the Debian package {package}")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if NO_SKIP and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"{item.nodeid} was skipped, and nothing may be: {report.longrepr}"
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    if NO_SKIP and report.skipped:
+        report.outcome = "failed"
+        report.longrepr = f"{collector.nodeid} was skipped, and nothing may be: {report.longrepr}"
+    return report
 
 
 @pytest.fixture(scope="session")

@@ -60,7 +60,7 @@ class Transport(EmailBackend):  # type: ignore[misc]
         return False
 
     def close(self) -> None:
-        self.connection = None
+        pass
 
     def send_messages(self, messages: Any) -> int:
         _clock.passed()

@@ -1,8 +1,34 @@
 """Which statements on tenants' tables name no tenant, and why may they?"""
 
-# Work of the engine: the row was claimed, or is looked for, whoever it belongs to.
-WORKER = "a worker serves every tenant"
-# The id comes from a row of the same transaction that was read in the caller's scope.
-BY_ID = "by the id of a row that the same transaction read in its scope"
+# Work of the engine: whoever the row belongs to, it is due or held, and is fenced by its token.
+WORKER = "a worker serves every tenant, and holds the row by its token"
+# The id stands in a row that the same transaction read in the caller's scope or holds for a worker.
+BY_ID = "by an id that the same transaction found in its scope, or holds in a claimed row"
+IDLE = "asks whether there is any work at all, and tells nobody whose"
 
-CROSS_TENANT: dict[str, str] = {}
+CROSS_TENANT: dict[str, str] = {
+    "adapters.load": BY_ID,
+    "executions.advance_clock": IDLE,
+    "executions.attempts_since": WORKER,
+    "executions.claim": WORKER,
+    "executions.claim_one": WORKER,
+    "executions.hand_back": WORKER,
+    "executions.landed": WORKER,
+    "executions.last_attempts": WORKER,
+    "executions.lock_enrollments": WORKER,
+    "executions.next_due": IDLE,
+    "executions.pending": IDLE,
+    "executions.still_held": WORKER,
+    "executions.take_over": WORKER,
+    "executions.version_of_step": BY_ID,
+    "sequences.active_id": BY_ID,
+    "sequences.count_conditions": BY_ID,
+    "sequences.in_use": "a global sequence is in use as soon as any tenant uses it",
+    "sequences.load_conditions": BY_ID,
+    "sequences.load_head": BY_ID,
+    "sequences.load_steps": BY_ID,
+    "sequences.load_transitions": BY_ID,
+    "stops.in_force": "a worker needs the stops of all tenants, a handful, to open nothing that is stopped",
+    "workers.farewell": IDLE,
+    "workers.forget_dead": IDLE,
+}

@@ -99,7 +99,10 @@ def test_the_links_of_a_page_lead_somewhere(page):
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_an_example_runs(example, desk):
-    told([sys.executable, str(example)] if example.suffix == ".py" else ["dripdrop", "validate", str(example)], example.name)
+    told(
+        [sys.executable, str(example)] if example.suffix == ".py" else ["dripdrop", "validate", str(example)],
+        example.name,
+    )
 
 
 def test_the_diagrams_are_those_of_the_tables():
@@ -110,7 +113,9 @@ def test_a_decision_says_its_context_and_its_price():
     pages = sorted((ROOT / "docs" / "decisions").glob("[0-9]*.md"))
     assert [page.name[:4] for page in pages] == [f"{number:04d}" for number in range(len(pages))]
     for page in pages:
-        assert re.findall(r"^## (\w+)", page.read_text("utf-8"), re.MULTILINE) == ["Context", "Decision", "Price"], page.name
+        assert re.findall(r"^## (\w+)", page.read_text("utf-8"), re.MULTILINE) == ["Context", "Decision", "Price"], (
+            page.name
+        )
 
 
 def test_the_code_map_names_every_folder():

@@ -10,7 +10,21 @@ import pytest
 from tree import Module, modules
 
 # These would swallow a flow and look busy.
-NOT_RUNNERS = {"len", "list", "tuple", "set", "bool", "str", "repr", "print", "dict", "any", "all", "isinstance", "sorted"}
+NOT_RUNNERS = {
+    "len",
+    "list",
+    "tuple",
+    "set",
+    "bool",
+    "str",
+    "repr",
+    "print",
+    "dict",
+    "any",
+    "all",
+    "isinstance",
+    "sorted",
+}
 PASSES_ON = (ast.IfExp, ast.Starred)
 
 
@@ -19,7 +33,9 @@ def makes_flow(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
     if isinstance(returns, ast.Constant) and isinstance(returns.value, str):
         returns = ast.parse(returns.value, mode="eval").body
     name = returns.value if isinstance(returns, ast.Subscript) else returns
-    return (isinstance(name, ast.Name) and name.id == "Flow") or (isinstance(name, ast.Attribute) and name.attr == "Flow")
+    return (isinstance(name, ast.Name) and name.id == "Flow") or (
+        isinstance(name, ast.Attribute) and name.attr == "Flow"
+    )
 
 
 @cache
@@ -53,7 +69,9 @@ def called(module: Module, call: ast.Call) -> str | None:
         return name
     owner, method = name.rsplit(".", 1)
     if owner == f"{module.name}.self":
-        return next((flow for flow in flows() if flow.startswith(f"{module.name}.") and flow.endswith(f".{method}")), name)
+        return next(
+            (flow for flow in flows() if flow.startswith(f"{module.name}.") and flow.endswith(f".{method}")), name
+        )
     return f"{holders(module).get(owner, owner)}.{method}"
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import dripdrop
 import pytest
+
+import dripdrop
 from dripdrop import errors
 
 FRONT_DOOR = {

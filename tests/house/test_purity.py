@@ -9,7 +9,20 @@ import pytest
 from tree import ROOT, Module, modules
 
 PURE = [module for module in modules() if module.folder in ("rules", "operations")]
-CLOCKS = {"now", "utcnow", "today", "localtime", "monotonic", "perf_counter", "time", "time_ns", "getenv", "uuid1", "uuid4", "urandom"}
+CLOCKS = {
+    "now",
+    "utcnow",
+    "today",
+    "localtime",
+    "monotonic",
+    "perf_counter",
+    "time",
+    "time_ns",
+    "getenv",
+    "uuid1",
+    "uuid4",
+    "urandom",
+}
 CHANCE = {"random", "secrets", "time", "asyncio", "threading", "socket", "subprocess", "httpx2", "os"}
 
 # Where SQL may stand outside the two folders of .sql files, and why.

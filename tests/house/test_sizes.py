@@ -11,7 +11,11 @@ LINES = 400
 FUNCTION = 40
 PUBLIC = 12
 # These are lists by nature: one name a fact.
-LISTS = {"": "the front door", "errors": "every exception on one page", "contracts": "every extension point on one page"}
+LISTS = {
+    "": "the front door",
+    "errors": "every exception on one page",
+    "contracts": "every extension point on one page",
+}
 
 every_module = pytest.mark.parametrize("module", modules(), ids=lambda module: module.place)
 
@@ -19,7 +23,9 @@ every_module = pytest.mark.parametrize("module", modules(), ids=lambda module: m
 def length(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
     """Lines of the body and its signature: not the docstring, which may say as much as is useful."""
     first = function.body[0]
-    documented = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str)
+    documented = (
+        isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str)
+    )
     docstring = (first.end_lineno or 0) - first.lineno + 1 if documented else 0
     return (function.end_lineno or 0) - function.lineno + 1 - docstring
 

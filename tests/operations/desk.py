@@ -53,7 +53,8 @@ class Desk:
         )  # fmt: skip
         for step in steps:
             self.ask(
-                "insert into dripdrop.steps (sequence_version_id, tenant_key, name, key, channel, inserted_at, updated_at)"
+                "insert into dripdrop.steps"
+                " (sequence_version_id, tenant_key, name, key, channel, inserted_at, updated_at)"
                 " values (%(id)s, %(tenant)s, %(step)s, %(step)s, 'email', %(now)s, %(now)s)",
                 id=version, tenant=tenant, step=step, now=NOW,
             )  # fmt: skip
@@ -61,8 +62,9 @@ class Desk:
         return sequence
 
     def enroll(
-        self, sequence: UUID, name: str = "42", *, tenant: str = "", at: datetime = NOW, data: Mapping[str, Any] | None = None
-    ) -> UUID:
+        self, sequence: UUID, name: str = "42", *, tenant: str = "", at: datetime = NOW,
+        data: Mapping[str, Any] | None = None,
+    ) -> UUID:  # fmt: skip
         """An active enrollment without any execution yet."""
         enrollment: UUID = self.one(
             "insert into dripdrop.enrollments (tenant_key, sequence_id, sequence_version_id, subscriber_type,"
@@ -87,20 +89,26 @@ class Desk:
         return found
 
     def queue(
-        self, enrollment: UUID, step: str, *, due: datetime | None, state: str = "scheduled", visit: int = 1, **more: Any
-    ) -> UUID:
+        self, enrollment: UUID, step: str, *, due: datetime | None, state: str = "scheduled", visit: int = 1,
+        **more: Any,
+    ) -> UUID:  # fmt: skip
         """A live execution, brought into its state the way the database allows."""
         begin = "waiting" if state == "waiting" else "scheduled"
         execution: UUID = self.one(
-            "insert into dripdrop.execution_queue (tenant_key, enrollment_id, step_id, visit, state, due_at, kind, of_id)"
+            "insert into dripdrop.execution_queue"
+            " (tenant_key, enrollment_id, step_id, visit, state, due_at, kind, of_id)"
             " select e.tenant_key, e.id, %(step)s, %(visit)s, %(state)s::dripdrop.step_execution_state,"
             " coalesce(%(due)s::timestamptz, 'infinity'), %(kind)s::dripdrop.execution_kind, %(of)s"
             " from dripdrop.enrollments e where e.id = %(id)s returning id",
             id=enrollment, step=self.step_id(enrollment, step), visit=visit, state=begin, due=due,
             kind=more.get("kind", "path"), of=more.get("of_id"),
         )  # fmt: skip
-        ways = {"claiming": ["claiming"], "sending": ["claiming", "sending"], "unknown": ["claiming", "sending", "unknown"],
-                "failed": ["claiming", "failed"]}  # fmt: skip
+        ways = {
+            "claiming": ["claiming"],
+            "sending": ["claiming", "sending"],
+            "unknown": ["claiming", "sending", "unknown"],
+            "failed": ["claiming", "failed"],
+        }
         for to in ways.get(state, []):
             self.ask(
                 "update dripdrop.execution_queue set state = %(to)s::dripdrop.step_execution_state,"
@@ -132,8 +140,9 @@ class Desk:
         return execution
 
     def attempt(
-        self, execution: UUID, number: int, outcome: str | None, *, at: datetime = NOW, recipient: str = "ann@example.org"
-    ) -> None:
+        self, execution: UUID, number: int, outcome: str | None, *, at: datetime = NOW,
+        recipient: str = "ann@example.org",
+    ) -> None:  # fmt: skip
         self.ask(
             "insert into dripdrop.delivery_attempts (execution_id, number, tenant_key, refusals, recipient, started_at,"
             " business_at, version_id, data_revision, finished_at, outcome, provider_response)"
@@ -146,13 +155,14 @@ class Desk:
         )  # fmt: skip
 
     def tell(
-        self, enrollment: UUID, event: str, *, at: datetime = NOW, execution: UUID | None = None, step: str | None = None,
-        reasons: list[Mapping[str, Any]] | None = None, to: str | None = None, times: int = 1,
+        self, enrollment: UUID, event: str, *, at: datetime = NOW, execution: UUID | None = None,
+        step: str | None = None, reasons: list[Mapping[str, Any]] | None = None, to: str | None = None, times: int = 1,
     ) -> None:  # fmt: skip
         self.seq[enrollment] = self.seq.get(enrollment, 0) + 1
         self.ask(
-            "insert into dripdrop.journal (tenant_key, enrollment_id, seq, execution_id, step_id, event, to_state, reasons,"
-            " at, times, last_at) select e.tenant_key, e.id, %(seq)s, %(execution)s::uuid, %(step)s::uuid, %(event)s, %(to)s,"
+            "insert into dripdrop.journal"
+            " (tenant_key, enrollment_id, seq, execution_id, step_id, event, to_state, reasons, at, times, last_at)"
+            " select e.tenant_key, e.id, %(seq)s, %(execution)s::uuid, %(step)s::uuid, %(event)s, %(to)s,"
             " %(reasons)s::jsonb, %(at)s, %(times)s, %(at)s from dripdrop.enrollments e where e.id = %(id)s",
             id=enrollment, seq=self.seq[enrollment], execution=execution, event=event, to=to, at=at, times=times,
             step=self.step_id(enrollment, step) if step else None, reasons=orjson.dumps(reasons or []).decode(),

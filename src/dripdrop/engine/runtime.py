@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from dripdrop.channels.deliver import Speaker, doubt
+from dripdrop.channels.http import Sender
 from dripdrop.config import Config
 from dripdrop.errors import DripDropError, Invalid
 from dripdrop.operations.dispatching import Policy
@@ -43,8 +44,16 @@ class Runtime:
     speaker: Speaker
     telemetry: Telemetry
     resolve_template: rendering.Resolver | None = None
+    sender: Sender | None = None
     versions: dict[UUID, Version] = field(default_factory=dict)
     _opened: dict[UUID, tuple[datetime | None, Mapping[str, Any]]] = field(default_factory=dict)
+
+    async def close(self) -> None:
+        """Close connections of every kind."""
+        await self.speaker.aclose()
+        if self.sender is not None:
+            await self.sender.aclose()
+        await self.database.close()
 
     def policy(self) -> Policy:
         """What the claim asks: addresses, windows, zone, allow-list, by the settings of this moment."""

@@ -85,7 +85,11 @@ def upgrade(op: Any, schema: str, numbers: Sequence[int]) -> None:
         result = bind.exec_driver_sql(text, execution_options={"no_parameters": True})
         return tuple(result.fetchone() or ()) if result.returns_rows else None
 
-    schemas.upgrade(ask, schema, numbers[-1], needed=numbers[0] - 1)
+    def run(text: str) -> Sequence[Any] | None:
+        # asyncpg and others prepare what they are given, and only one statement can be prepared.
+        return ask(text if bind.dialect.driver in ("psycopg", "psycopg2") else schemas.as_one(text))
+
+    schemas.upgrade(ask, schema, numbers[-1], needed=numbers[0] - 1, run=run)
 
 
 def downgrade() -> NoReturn:

@@ -77,6 +77,7 @@ def create(
 def update(
     now: datetime,
     scope: Scope,
+    /,
     adapter: Adapter | UUID | str,
     *,
     known: Known,

@@ -52,6 +52,11 @@ def status(now: datetime, scope: Scope) -> Flow[dict[str, Any]]:
     }  # fmt: skip
 
 
+def ready(now: datetime) -> Flow[None]:
+    """Nothing where the database answers and our schema is there; else it raises."""
+    yield from reports.ready()
+
+
 def executions(
     now: datetime,
     scope: Scope,

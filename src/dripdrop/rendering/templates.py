@@ -21,6 +21,7 @@ from dripdrop.rendering.environment import MAX_OUTPUT, Context, environment
 
 MAX_TEMPLATE = 512_000
 
+_TOO_LARGE = f"A template may have {MAX_TEMPLATE} characters at most"
 _CURE = "Mend the template: {{ variable }}, {% if %}...{% endif %}, {% for %}...{% endfor %} and the standard filters."
 
 
@@ -48,6 +49,10 @@ class Template:
     def plain(self) -> str | None:
         """The whole text, where nothing in it depends on variables."""
         return self._plain
+
+    def filters(self) -> dict[str, list[Any]]:
+        """Every filter that is named, and where."""
+        return self._bound.analyze(include_partials=False).filters
 
     def render(
         self, variables: Mapping[str, Any], missing: Callable[[str], Any] | None = None, path: str = "template"
@@ -105,7 +110,7 @@ def invalid(problem: Problem, path: str) -> Invalid:
 def compile_template(text: str, *, escape: bool = False, trusted: bool = True, path: str = "template") -> Template:
     """The template of a text; equal texts are compiled once. Raises `Invalid` (`template`) where it cannot be read."""
     if len(text) > MAX_TEMPLATE:
-        raise invalid(Problem(f"A template may have {MAX_TEMPLATE} characters at most"), path)
+        raise invalid(Problem(_TOO_LARGE), path)
     try:
         return _compiled(text, escape, trusted)
     except (LiquidError, RecursionError) as trouble:
@@ -119,11 +124,10 @@ def _compiled(text: str, escape: bool, trusted: bool) -> Template:
 
 def check_template(text: str, *, escape: bool = False, trusted: bool = True) -> list[Problem]:
     """Everything wrong with a template before it is ever used: syntax, and filters that do not exist."""
+    if len(text) > MAX_TEMPLATE:
+        return [Problem(_TOO_LARGE)]
     try:
-        compiled = compile_template(text, escape=escape, trusted=trusted)
-        used = compiled._bound.analyze(include_partials=False).filters
-    except Invalid as trouble:
-        return [Problem(each.message, each.line, each.column) for each in trouble.findings]
+        used = _compiled(text, escape, trusted).filters()
     except (LiquidError, RecursionError) as trouble:
         return [_problem(trouble)]
     known = environment(escape, trusted).filters

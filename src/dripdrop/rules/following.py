@@ -138,7 +138,15 @@ def _not_accepted(
     )
     kept, kind = attempt_outcome(outcome)
     told: Reason = {"code": kept, "class": kind, **_short(outcome)}
-    return _by_verdict(claim, verdict, standing, now, setting, told, refused=int(isinstance(outcome, Rejected) and claim.state == "sending"))
+    return _by_verdict(
+        claim,
+        verdict,
+        standing,
+        now,
+        setting,
+        told,
+        refused=int(isinstance(outcome, Rejected) and claim.state == "sending"),
+    )
 
 
 def _by_verdict(
@@ -168,9 +176,8 @@ def _by_verdict(
             return Requeue("unknown", None, "unknown", 0, 0, (told, {"code": reason}))
         case retry.GiveUp(policy=kind, reason=reason, suppress=suppress):
             policy = claim.step.on_failure if kind == "failure" else claim.step.on_exhausted
-            return _given_up(
-                claim, policy, standing, now, setting, (told, {"code": reason, "policy": policy}), suppress
-            )
+            why: tuple[Reason, ...] = (told, {"code": reason, "policy": policy})
+            return _given_up(claim, policy, standing, now, setting, why, suppress, refused)
     assert_never(verdict)
 
 

@@ -36,7 +36,7 @@ def following(document: SequenceDocument, step: Step) -> set[str]:
 def loops_without_wait(document: SequenceDocument) -> list[str]:
     """One step of each round that could be walked without ever waiting, first come first."""
     hasty = {step.key: step for step in document.steps if isinstance(step.timing, Immediate)}
-    edges = {key: following(document, step) & hasty.keys() for key, step in hasty.items()}
+    edges = _pruned({key: following(document, step) & hasty.keys() for key, step in hasty.items()})
     beyond = {key: _closure(edges, key) for key in edges}
     found: list[str] = []
     known: set[str] = set()
@@ -47,6 +47,15 @@ def loops_without_wait(document: SequenceDocument) -> list[str]:
     return found
 
 
+def _pruned(edges: dict[str, set[str]]) -> dict[str, set[str]]:
+    """The same without what leads nowhere: a sequence without rounds leaves nothing."""
+    while True:
+        kept = {key: {other for other in ahead if edges.get(other)} for key, ahead in edges.items() if ahead}
+        if kept == edges:
+            return kept
+        edges = kept
+
+
 def _closure(edges: dict[str, set[str]], start: str) -> set[str]:
     found: set[str] = set()
     ahead = list(edges[start])
@@ -54,7 +63,7 @@ def _closure(edges: dict[str, set[str]], start: str) -> set[str]:
         key = ahead.pop()
         if key not in found:
             found.add(key)
-            ahead += edges[key]
+            ahead += edges.get(key, ())
     return found
 
 

@@ -41,6 +41,7 @@ _SUBJECTS = {
 }
 _TEXTS = ("name", "description", "mode", "timezone", "topic", "class", "channel", "adapter", "adapter_override")
 _MAPPINGS = ("metadata", "defaults", "config", "headers", "http_hooks")
+_EMAIL_ONLY = ("from", "reply_to", "cc", "bcc", "headers", "subject", "html", "attachments")
 _FLAGS = ("active",)
 # The reference's words for the same thing.
 _ALIASES = {"quiet_hours": "window", "on_max_retry": "on_exhausted"}
@@ -88,8 +89,9 @@ class _Reader:
         steps, ways = [], list(entries)
         defaults = self.defaults(value.get("defaults"))
         for place, (step_key, written) in enumerate(listed, 1):
-            steps.append(self.step(step_key, {**defaults, **written}, place))
-            following = written.get("next", defaults.get("next"))
+            full = {**_fitting(defaults, written), **written}
+            steps.append(self.step(step_key, full, place))
+            following = full.get("next")
             ways += self.ways(following, step_key, ("steps", step_key, "next")) if following is not None else []
         return SequenceDocument(
             key=key,
@@ -339,6 +341,12 @@ def _no_timing() -> Invalid:
 
 def _text(value: Any) -> str | None:
     return str(value) if isinstance(value, (str, UUID)) and str(value).strip() else None
+
+
+def _fitting(defaults: Mapping[str, Any], written: Mapping[str, Any]) -> dict[str, Any]:
+    """The defaults that a step of its channel can use: a sender's mail address is none for a text message."""
+    email = written.get("channel", defaults.get("channel")) == "email"
+    return {name: value for name, value in defaults.items() if email or name not in _EMAIL_ONLY}
 
 
 def _mapping(value: Any) -> dict[str, Any]:

@@ -28,6 +28,7 @@ class TemplateProblem(Protocol):
 CheckTemplate: TypeAlias = Callable[[str], Sequence[TemplateProblem]]
 Found: TypeAlias = Iterator[Finding]
 
+MAX_STEPS = 1_000
 POLICIES = ("continue", "complete", "pause", "cancel")
 WORDS: Mapping[str, tuple[Any, ...]] = {
     "on_failure": POLICIES,
@@ -215,6 +216,10 @@ def _ways(document: SequenceDocument) -> Found:
 
 def _whole(document: SequenceDocument) -> Found:
     yield from _doubles(document)
+    if len(document.steps) > MAX_STEPS:
+        message = f"There are {len(document.steps)} steps; {MAX_STEPS} are possible."
+        yield document.finding("too_many_steps", ("steps",), message, "Split the sequence in two.")
+        return
     alive = reached(document)
     if not alive:
         message = "There is no step to begin with."
@@ -234,7 +239,8 @@ def _whole(document: SequenceDocument) -> Found:
 def _doubles(document: SequenceDocument) -> Found:
     seen: dict[tuple[str, Any], str] = {}
     for step in document.steps:
-        for name, value in (("key", step.key), ("position", step.position)):
+        pairs: tuple[tuple[str, Any], ...] = (("key", step.key), ("position", step.position))
+        for name, value in pairs:
             if value is not None and (name, value) in seen:
                 message = f"{seen[name, value]!r} and {step.key!r} have the same {name}."
                 yield document.finding(f"duplicate_{name}", ("steps", step.key), message, "Change one of them.")

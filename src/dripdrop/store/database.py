@@ -211,7 +211,7 @@ class AsyncDatabase:
             row = await cursor.fetchone()
         if row is None:
             raise SchemaMismatch("The clock has no row.", cure="Run: dripdrop setup")
-        return self.clock() if self.clock else row[0]  # type: ignore[no-any-return]
+        return self.clock() if self.clock else row[0]
 
     async def close(self) -> None:
         if self._pool is not None:

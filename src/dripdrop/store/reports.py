@@ -281,6 +281,11 @@ def workers_alive() -> Flow[list[Row]]:
     return (yield from SQL.all("workers_alive"))
 
 
+def ready() -> Flow[None]:
+    """Raises whatever the database raises where the schema is not there."""
+    yield from SQL.run("ready")
+
+
 def _execution(row: Row) -> Execution:
     values = dict(row)
     refusals, retries = values.pop("refusals"), values.pop("retries")

@@ -177,3 +177,6 @@ select w.name, w.stopping, w.started_at, w.heartbeat_at
   from dripdrop.workers w
  where w.heartbeat_at + w.lease >= clock_timestamp()
  order by w.started_at, w.id;
+
+-- name: ready
+select count(*) as clocks from dripdrop.clock;

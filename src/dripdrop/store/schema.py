@@ -74,10 +74,11 @@ def migrate_on(connection: psycopg.Connection[Any], schema: str = DEFAULT_SCHEMA
     return applied
 
 
-def upgrade(ask: Ask, schema: str, upto: int, *, needed: int = 0) -> list[int]:
+def upgrade(ask: Ask, schema: str, upto: int, *, needed: int = 0, run: Ask | None = None) -> list[int]:
     """Apply what is missing up to a number, on any driver's connection and inside its transaction.
 
-    `needed` is the number that must be there already. Answers the numbers that were applied; raises SchemaMismatch.
+    `needed` is the number that must be there already; `run` takes a text of many statements, where `ask` cannot.
+    Answers the numbers that were applied; raises SchemaMismatch.
     """
     version = _number(ask("select current_setting('server_version_num')"))
     if version < OLDEST:
@@ -95,7 +96,7 @@ def upgrade(ask: Ask, schema: str, upto: int, *, needed: int = 0) -> list[int]:
             cure="Run the wrapper of the earlier numbers, or: dripdrop setup",
         )
     if installed < upto:
-        ask(_as_one(script(schema, after=installed, upto=upto)))
+        (run or ask)(script(schema, after=installed, upto=upto))
     return [migration.number for migration in migrations() if installed < migration.number <= upto]
 
 
@@ -124,7 +125,7 @@ def _number(row: Sequence[Any] | None) -> int:
     return int(row[0]) if row else 0
 
 
-def _as_one(text: str) -> str:
+def as_one(text: str) -> str:
     """Many statements as one, since some drivers prepare what they are given."""
     return f"do $dripdrop_do$ begin execute $dripdrop_script$\n{text}\n$dripdrop_script$; end $dripdrop_do$"
 
@@ -138,12 +139,10 @@ def _checked(schema: str) -> str:
 
 
 def _book(schema: str) -> str:
-    if not re.fullmatch(r"[a-z_][a-z0-9_]*", schema):
-        raise SchemaMismatch(
-            f"{schema!r} cannot name a schema.", cure="Use lower-case letters, digits and underscores."
-        )
+    quoted = f'"{_checked(schema)}"'
+    # Not "if not exists", which asks for the right to create schemas even where there is nothing to create.
     return in_schema(
-        f'create schema if not exists "{schema}";\n'
+        f"do $$ begin if to_regnamespace('{quoted}') is null then create schema {quoted}; end if; end $$;\n"
         "create table dripdrop.schema_migrations (version integer primary key, name text not null,"
         " checksum text not null, applied_at timestamptz not null default clock_timestamp());",
         schema,

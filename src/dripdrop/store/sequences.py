@@ -88,6 +88,12 @@ def delete(sequence: Sequence) -> Flow[bool]:
     return (yield from SQL.one("delete", id=sequence.id, tenant=sequence.tenant_key)) is not None
 
 
+def in_use(sequence: Sequence) -> Flow[bool]:
+    """Whether anybody is or was enrolled."""
+    row = yield from SQL.one("in_use", id=sequence.id)
+    return row is not None and bool(row["used"])
+
+
 def lock(sequence: Sequence) -> Flow[Sequence | None]:
     """The sequence as it is now, held until the transaction ends."""
     row = yield from SQL.one("lock", id=sequence.id, tenant=sequence.tenant_key)
@@ -223,6 +229,12 @@ def insert_conditions(now: datetime, version: Edition, owned: Series[Owned], *, 
     rows = [parts.condition_row(each, *condition) for each, condition in zip(ids, flat, strict=True)]
     yield from SQL.run("insert_conditions", now=now, tenant=version.tenant_key, rows=dumps(rows))
     return ids
+
+
+def count_conditions(owner: UUID | None) -> Flow[int]:
+    """How many conditions a step or transition has."""
+    row = yield from SQL.one("count_conditions", id=owner)
+    return int(row["number"]) if row else 0
 
 
 def new_ids(count: int) -> Flow[list[UUID]]:

@@ -156,3 +156,9 @@ select r.id, %(tenant)s::text, r.step_id, r.transition_id, r.ordinal, r.conditio
   from jsonb_to_recordset(%(rows)s::jsonb) as r
        (id uuid, step_id uuid, transition_id uuid, ordinal integer, condition_type text, operator text,
         hook_function text, field_path text, expected_value jsonb, config jsonb);
+
+-- name: count_conditions
+select count(*)::integer as number from dripdrop.conditions c where c.step_id = %(id)s::uuid or c.transition_id = %(id)s::uuid;
+
+-- name: in_use
+select exists (select 1 from dripdrop.enrollments e where e.sequence_id = %(id)s::uuid) as used;

@@ -93,7 +93,7 @@ create trigger sequence_versions_published before update on dripdrop.sequence_ve
     for each row when (old.state <> 'draft'
         and (old.sequence_id is distinct from new.sequence_id or old.tenant_key is distinct from new.tenant_key
             or old.version is distinct from new.version or old.mode is distinct from new.mode
-            or old.config is distinct from new.config or old.digest is distinct from new.digest))
+            or old.config is distinct from new.config))
     execute function dripdrop.keep_published_version();
 
 create trigger sequence_versions_move before update of state on dripdrop.sequence_versions
@@ -225,13 +225,14 @@ begin
         when 'INSERT' then array[to_jsonb(new)] when 'DELETE' then array[to_jsonb(old)]
         else array[to_jsonb(old), to_jsonb(new)] end
     loop
-        -- The lock makes whoever publishes, and holds the version for update, and this wait for each other.
-        select v.state into version_state from dripdrop.sequence_versions v
+        -- The lock: whoever publishes holds the sequence for update, and the two wait for each other.
+        select v.state into version_state
+          from dripdrop.sequence_versions v join dripdrop.sequences q on q.id = v.sequence_id
          where v.id = coalesce(
             (part ->> 'sequence_version_id')::uuid,
             (select s.sequence_version_id from dripdrop.steps s where s.id = (part ->> 'step_id')::uuid),
             (select t.sequence_version_id from dripdrop.step_transitions t where t.id = (part ->> 'transition_id')::uuid))
-           for key share;
+           for key share of v, q;
         if version_state in ('active', 'archived') then
             raise exception '% belong to a version that is %', tg_table_name, version_state
                 using errcode = 'check_violation', constraint = 'version_is_published';

@@ -1,0 +1,70 @@
+"""Does a claim cost more when more people wait?  The engine's own claim of 100, with few and many not yet due."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+from psycopg import sql
+
+from benchmarks.work import dripdrop_worker
+from dripdrop.operations import dispatching
+from dripdrop.store.database import AsyncDatabase
+
+BATCH = 100
+UNCOUNTED = 3  # claims of each, until plans and caches are made
+COLUMNS = """
+select attname from pg_attribute
+ where attrelid = %s::regclass and attnum > 0 and not attisdropped and attname <> 'id' order by attnum
+"""
+LATER = "q.due_at + interval '1 day' + random() * interval '30 days'"
+
+
+async def prepare(job: dict[str, Any]) -> None:
+    """`due` people whose step is due, and `waiting` like them whose step comes within a month."""
+    await dripdrop_worker.prepare({**job, "kind": "noop", "rows": job["due"]})
+    with psycopg.connect(job["url"], autocommit=True) as connection:
+        connection.execute("set synchronous_commit = off")
+        people = sql.SQL("generate_series(1, {}) n").format(job["waiting"])
+        _more(connection, "enrollments", {"subscriber_id": "'w' || n"}, people)
+        waiting = sql.SQL("(select id from dripdrop.enrollments where subscriber_id like 'w%') e")
+        _more(connection, "execution_queue", {"enrollment_id": "e.id", "due_at": LATER}, waiting)
+
+
+async def cost(job: dict[str, Any]) -> dict[str, Any]:
+    """Seconds of each claim, on the database with few and the one with many waiting by turns."""
+    databases = {name: AsyncDatabase(job[name]) for name in ("few", "many")}
+    policies = {name: dispatching.Policy(addresses=lambda _: (), window=lambda _: None) for name in databases}
+    took: dict[str, list[float]] = {name: [] for name in databases}
+    worker = uuid4()
+    for number in range(job["claims"] + UNCOUNTED):
+        for name, database in databases.items():
+            begin = time.perf_counter()
+            claimed = await database.run(
+                lambda now, name=name: dispatching.claim(now, worker, policies[name], limit=BATCH)
+            )
+            spent = time.perf_counter() - begin
+            if len(claimed) != BATCH:
+                raise RuntimeError(f"a claim took {len(claimed)} of {BATCH}")
+            if number >= UNCOUNTED:
+                took[name].append(spent)
+    for database in databases.values():
+        await database.close()
+    return took
+
+
+def _more(connection: psycopg.Connection[Any], table: str, own: Mapping[str, str], source: sql.Composable) -> None:
+    """Copies of the table's first row, one for each row of `source`, with columns of their `own`."""
+    names = [row[0] for row in connection.execute(COLUMNS, [f"dripdrop.{table}"])]
+    values = [sql.SQL(own[name]) if name in own else sql.Identifier("q", name) for name in names]
+    statement = sql.SQL("insert into {} ({}) select {} from (select * from {} limit 1) q, {}").format(
+        sql.Identifier("dripdrop", table),
+        sql.SQL(", ").join(map(sql.Identifier, names)),
+        sql.SQL(", ").join(values),
+        sql.Identifier("dripdrop", table),
+        source,
+    )
+    connection.execute(statement)

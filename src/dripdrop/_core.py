@@ -1,0 +1,170 @@
+"""What do both facades share: settings, plug-ins, keys, connections, and the engine's runtime?"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import threading
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from datetime import datetime
+from functools import cached_property, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from dripdrop import channels
+from dripdrop.channels.deliver import Speaker
+from dripdrop.channels.http import Sender
+from dripdrop.config import Config, load
+from dripdrop.engine.runtime import Runtime
+from dripdrop.errors import Invalid
+from dripdrop.plugins import Plugins
+from dripdrop.rules.redaction import redact
+from dripdrop.schedulers.postgres import PostgresScheduler
+from dripdrop.store.database import AsyncDatabase, Database
+from dripdrop.telemetry import Telemetry
+from dripdrop.vault import Vault
+
+if TYPE_CHECKING:
+    from dripdrop.embedded import Server
+
+T = TypeVar("T")
+HOME = Path(".dripdrop")
+
+
+class Core:
+    """One DripDrop object's belongings; connections are made at the first use."""
+
+    def __init__(
+        self,
+        database: Any,
+        config: Mapping[str, Any] | Config | Callable[[], Config] | None,
+        plugins: Iterable[Any],
+        clock: Any,
+        http: Any,
+    ) -> None:
+        self.config: Callable[[], Config] = _question(config)
+        self.given = database
+        self.clock: Callable[[], datetime] | None = clock.now if clock is not None else None
+        self.frozen = clock
+        self.http = http
+        self.plugins = Plugins(plugins, builtin=[*channels.BUILT_IN, PostgresScheduler()])
+        self.telemetry = Telemetry(lambda value: redact(value, self.config().redaction_patterns))
+        self._server: Server | None = None
+        self._sealed_with: tuple[str | None, Vault] | None = None
+        self._lock = threading.RLock()
+
+    @cached_property
+    def url(self) -> str:
+        """The database's URL; without one, the embedded PostgreSQL in `.dripdrop/` is started."""
+        with self._lock:
+            if isinstance(self.given, str) and "://" in self.given:
+                return self.given
+            if self.given is not None:
+                from dripdrop.store import hosts
+
+                return hosts.url_of(self.given)
+            if configured := self.config().database:
+                return configured
+            from dripdrop import embedded
+
+            self._server = embedded.start(HOME)
+            return self._server.url
+
+    @cached_property
+    def database(self) -> Any:
+        """Runs blocking operations, a transaction each."""
+        if self.given is None or (isinstance(self.given, str) and "://" in self.given):
+            return Database(self.url, self.config().schema, clock=self.clock)
+        from dripdrop.store import hosts
+
+        return hosts.source(self.given, self.config().schema, clock=self.clock)
+
+    def vault(self) -> Vault:
+        """Seals and opens with the keys of this moment."""
+        config = self.config()
+        known = self._sealed_with
+        if known is None or known[0] != config.encryption_key:
+            known = self._sealed_with = (config.encryption_key, Vault(config.encryption_keys()))
+        return known[1]
+
+    def provider(self, channel: str, name: str) -> Any:
+        """A provider by channel and name; raises NotFound naming the known ones."""
+        return self.plugins.get("provider", name, channel)
+
+    def runtime(self) -> Runtime:
+        """A new runtime for the event loop that asks."""
+        sender = Sender(transport=self.http, allow=lambda: self.config().http_allow)
+        return Runtime(
+            database=AsyncDatabase(self.url, self.config().schema, clock=self.clock),
+            config=self.config,
+            plugins=self.plugins,
+            vault=self.vault,
+            speaker=Speaker(sender),
+            telemetry=self.telemetry,
+            resolve_template=resolve_template,
+            sender=sender,
+        )
+
+    def close(self) -> None:
+        """Close what was opened."""
+        with self._lock:
+            if "database" in self.__dict__:
+                self.database.close()
+                del self.__dict__["database"]
+            if self._server is not None:
+                self._server.close()
+                self._server = None
+                self.__dict__.pop("url", None)
+
+
+class Portal:
+    """An event loop in a thread of its own, for what a blocking caller asks of asynchronous code."""
+
+    def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._lock = threading.Lock()
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Carry out and wait; an interrupt cancels the work before it is passed on."""
+        with self._lock:
+            if self._loop is None:
+                self._loop = asyncio.new_event_loop()
+                threading.Thread(target=self._loop.run_forever, name="dripdrop", daemon=True).start()
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return future.result()
+        except KeyboardInterrupt:
+            future.cancel()
+            raise
+
+    def close(self) -> None:
+        with self._lock:
+            if self._loop is not None:
+                self._loop.call_soon_threadsafe(self._loop.stop)
+                self._loop = None
+
+
+def resolve_template(module: str, function: str) -> Any:
+    """The function of a module template, imported when it is first needed."""
+    return getattr(importlib.import_module(module), function)
+
+
+def load_app(reference: str) -> Any:
+    """The host's DripDrop object named `module:attribute`; raises Invalid (`app`)."""
+    module, _, attribute = reference.partition(":")
+    try:
+        return getattr(importlib.import_module(module), attribute or "drip")
+    except (ImportError, AttributeError, ValueError) as error:
+        raise Invalid(
+            f"The app {reference!r} cannot be found: {error}.",
+            cure="Name it as module:attribute, importable from here, such as myapp.mail:drip.",
+            code="app",
+        ) from error
+
+
+def _question(config: Mapping[str, Any] | Config | Callable[[], Config] | None) -> Callable[[], Config]:
+    if isinstance(config, Config):
+        return lambda: config
+    if callable(config):
+        return config
+    return partial(load, config)

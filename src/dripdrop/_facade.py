@@ -1,0 +1,137 @@
+"""What are both facades made of?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from dripdrop._core import Core, Portal
+from dripdrop._work import Work
+from dripdrop.errors import NotFound
+from dripdrop.operations import (
+    authoring,
+    provisioning,
+    tracking,
+)
+from dripdrop.operations.enrolling import Result
+from dripdrop.plugins import Plugins
+from dripdrop.rules.message import Message
+from dripdrop.store import sequences
+from dripdrop.store.flow import Flow
+from dripdrop.store.scope import GLOBAL, Scope
+from dripdrop.telemetry import Telemetry
+
+CHUNK = 5_000
+
+
+class Facade:
+    """What both facades are made of; `for_tenant` and `using` give views that share everything else."""
+
+    def __init__(
+        self,
+        database: Any = None,
+        *,
+        config: Any = None,
+        plugins: Iterable[Any] = (),
+        clock: Any = None,
+        http: Any = None,
+    ) -> None:
+        self._core = Core(database, config, plugins, clock, http)
+        self._worker = Work(self._core)
+        self._portal = Portal()
+        self._scope = GLOBAL
+        self._host: Any = None
+        self._begin()
+
+    def _begin(self) -> None:
+        raise NotImplementedError
+
+    def _view(self, **changes: Any) -> Any:
+        view = copy(self)
+        vars(view).update(changes)
+        view._begin()
+        return view
+
+    @property
+    def plugins(self) -> Plugins:
+        """The registry of this object: `register`, `list`."""
+        return self._core.plugins
+
+    @property
+    def telemetry(self) -> Telemetry:
+        """The event bus of this object: `listen`."""
+        return self._core.telemetry
+
+    @property
+    def tenant(self) -> str | None:
+        """Whose view this is; None is the global scope."""
+        return self._scope.shown
+
+    def asgi(self, parts: Sequence[str] = ("public",)) -> Any:
+        """An ASGI application of these parts, mountable under any prefix."""
+        return self._worker.asgi(parts)
+
+    def unsubscribe_token(self, *, channel: str, recipient: str, sequence: Any = None) -> str:
+        """A signed token that says who wishes to hear no more."""
+        return self._worker.unsubscribe_token(self._scope, channel, recipient, sequence)
+
+    def unsubscribe_url(self, execution: Any) -> str:
+        """Where the recipient of an execution unsubscribes; needs `public_url`."""
+        return self._worker.unsubscribe_url(self._scope, execution)
+
+    def _given(self, names: tuple[str, ...]) -> dict[str, Any]:
+        return {name: self._worker.given(name) for name in names}
+
+    def _preview(self, now: datetime, version: Any, step: Any, adapter: Any, *, data: Mapping[str, Any]) -> Message:
+        return self._worker.preview(now, version, step, adapter, data)
+
+
+def chunks(rows: Iterable[Mapping[str, Any]]) -> Iterable[tuple[int, list[Mapping[str, Any]]]]:
+    chunk: list[Mapping[str, Any]] = []
+    begin = 0
+    for row in rows:
+        chunk.append(row)
+        if len(chunk) == CHUNK:
+            yield begin, chunk
+            begin += CHUNK
+            chunk = []
+    if chunk:
+        yield begin, chunk
+
+
+def moved(result: Result, by: int) -> Result:
+    return Result(result.row + by, result.enrollment_id, result.created, result.error)
+
+
+def track_all(now: datetime, scope: Scope, rows: Sequence[Mapping[str, Any]]) -> Flow[list[tracking.Tracked]]:
+    done: list[tracking.Tracked] = []
+    for row in rows:
+        one = yield from tracking.track(now, scope, row["event"], **{key: row[key] for key in row if key != "event"})
+        done.append(one)
+    return done
+
+
+def step_of(
+    now: datetime, scope: Scope, step: Any, version: Any, sequence: Any
+) -> Flow[tuple[datetime, Any, Any, Any]]:
+    """The version, the step and the adapter that its messages would go through."""
+    if isinstance(step, str) and sequence is not None:
+        owner = yield from authoring.active_version(now, scope, sequence)
+    elif version is not None:
+        owner = yield from authoring.load(scope, version)
+    else:
+        version_id = yield from sequences.owner_of(scope, step=getattr(step, "id", step))
+        owner = (yield from authoring.load(scope, version_id)) if version_id else None
+    key = getattr(step, "key", step)
+    found = (owner.step(key) if isinstance(key, str) else owner.step_by_id(key)) if owner is not None else None
+    if found is None:
+        raise NotFound(
+            f"There is no step {key!r}.", cure="Name a step of an active version, with sequence= or version=."
+        )
+    named = found.adapter_override or found.adapter
+    if named is not None:
+        return now, owner, found, (yield from provisioning.get(now, scope, UUID(named)))
+    return now, owner, found, (yield from provisioning.default(now, scope, found.channel))

@@ -1,0 +1,170 @@
+"""What does a facade ask of the engine, the services and the web?"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from dripdrop._core import Core, resolve_template
+from dripdrop.engine import passes
+from dripdrop.engine.dispatcher import Run
+from dripdrop.engine.runtime import Runtime
+from dripdrop.engine.worker import Worker
+from dripdrop.errors import BadSettings, Finding, Invalid
+from dripdrop.operations import reporting
+from dripdrop.rendering.templates import check_template
+from dripdrop.rules import links
+from dripdrop.rules.message import Message
+from dripdrop.rules.outcome import Outcome
+from dripdrop.rules.recipients import normalize
+from dripdrop.services import sending
+from dripdrop.store import schema
+from dripdrop.store.adapters import Adapter, credentials
+from dripdrop.store.scope import Scope
+
+
+class Work:
+    """Asynchronous throughout; a runtime belongs to the event loop that first asked for it."""
+
+    def __init__(self, core: Core) -> None:
+        self.core = core
+        self._runtime: Runtime | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def runtime(self) -> Runtime:
+        """The runtime of the running loop; another loop gets another one."""
+        loop = asyncio.get_running_loop()
+        if self._runtime is None or self._loop is not loop:
+            self._runtime, self._loop = self.core.runtime(), loop
+        return self._runtime
+
+    def given(self, name: str) -> Any:
+        """What operations are handed besides their arguments, asked for at each call."""
+        match name:
+            case "default_zone":
+                return self.core.config().default_timezone
+            case "vault":
+                return self.core.vault()
+            case "known":
+                return self.core.provider
+            case "check_template":
+                return check_template
+        raise KeyError(name)
+
+    async def run_due(self, *, limit: int | None = None) -> Run:
+        return await passes.run_due(self.runtime(), limit=limit)
+
+    async def drain(self, *, until: datetime | None = None) -> Run:
+        return await passes.drain(self.runtime(), until=until, clock=self.core.frozen)
+
+    async def dispatch(self, execution: UUID) -> Run:
+        return await passes.dispatch(self.runtime(), execution)
+
+    async def run_worker(self) -> None:
+        """Work until cancelled, or until SIGINT or SIGTERM where this is the main thread; then stop gently."""
+        worker = Worker(self.runtime())
+        if threading.current_thread() is threading.main_thread():
+            for each in (signal.SIGINT, signal.SIGTERM):
+                with suppress(NotImplementedError):
+                    asyncio.get_running_loop().add_signal_handler(each, worker.stop)
+        work = asyncio.ensure_future(worker.run())
+        try:
+            await asyncio.shield(work)
+        except asyncio.CancelledError:
+            worker.stop()
+            await work
+            raise
+
+    async def check_adapter(self, adapter: Adapter) -> str | None:
+        runtime = self.runtime()
+        provider = runtime.provider(adapter)
+        config = {**adapter.config, **credentials(adapter, self.core.vault()), "now": sending.utc_now(self.core.clock)}
+        timeout = self.core.config().adapter_timeout_seconds
+        return await sending.check_adapter(runtime.speaker, provider, config, timeout=timeout)
+
+    async def send_test(
+        self, now: datetime, version: Any, step: Any, to: str, data: Mapping[str, Any], adapter: Adapter | None = None
+    ) -> Outcome:
+        if adapter is None:
+            raise Invalid(
+                f"There is no adapter for {step.channel}.",
+                cure="Create one: dripdrop adapters create.",
+                code="no_adapter",
+            )
+        runtime = self.runtime()
+        message = self.preview(now, version, step, adapter, sending.addressed_to(data, step, to))
+        return await sending.send_test(
+            runtime.speaker,
+            runtime.provider(adapter),
+            adapter,
+            runtime.call_config(adapter, now),
+            message,
+            version=version,
+            step=step,
+            timeout=self.core.config().adapter_timeout_seconds,
+        )
+
+    def preview(self, now: datetime, version: Any, step: Any, adapter: Any, data: Mapping[str, Any]) -> Message:
+        """The message of a step for a row of data."""
+        return sending.preview(version, step, data=data, now=now, adapter=adapter, resolve=resolve_template)
+
+    async def doctor(self) -> list[Finding]:
+        from dripdrop.services import doctor
+
+        return await doctor.findings(self.core.config, lambda: self.core.url, plugins=self.core.plugins)
+
+    async def setup(self) -> list[int]:
+        url, name = self.core.url, self.core.config().schema
+        return await asyncio.get_running_loop().run_in_executor(None, schema.migrate, url, name)
+
+    def asgi(self, parts: Sequence[str]) -> Any:
+        """The web parts, run by this object."""
+        from dripdrop.web import app
+
+        async def run(operation: Callable[[datetime], Any]) -> Any:
+            return await self.runtime().database.run(operation)
+
+        return app.build(run, lambda: self.core.config().secrets(), tuple(parts))
+
+    def unsubscribe_token(self, scope: Scope, channel: str, recipient: str, sequence: Any) -> str:
+        """A token that names tenant, channel, recipient and sequence."""
+        return links.unsubscribe_token(
+            self._secret(),
+            tenant_key=scope.tenant,
+            channel=channel,
+            recipient=normalize(channel, recipient),
+            sequence=None if sequence is None else str(getattr(sequence, "id", sequence)),
+        )
+
+    def unsubscribe_url(self, scope: Scope, execution: Any) -> str:
+        """The link of one execution, as its message carries it."""
+        base = self.core.config().public_url
+        if not base:
+            raise BadSettings(
+                "There is no public address to unsubscribe at.", cure="Set DRIPDROP_PUBLIC_URL.", code="public_url"
+            )
+        if isinstance(execution, UUID):
+            execution = self.core.database.run(lambda now: reporting.execution(now, scope, execution))
+        token = links.unsubscribe_token(
+            self._secret(),
+            tenant_key=scope.tenant,
+            channel=execution.channel,
+            recipient=normalize(execution.channel, execution.recipient or ""),
+            execution=str(execution.id),
+        )
+        return f"{base.rstrip('/')}/u/{token}"
+
+    async def close(self) -> None:
+        """Close what the running loop holds."""
+        if self._runtime is not None:
+            runtime, self._runtime = self._runtime, None
+            await runtime.close()
+
+    def _secret(self) -> bytes:
+        return self.core.config().secrets()[0]

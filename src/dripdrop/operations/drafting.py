@@ -1,0 +1,196 @@
+"""How is a draft put together, part by part?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, TypeAlias
+from uuid import UUID
+
+from dripdrop.errors import Conflict, Invalid, NotFound
+from dripdrop.operations import adopting, authoring
+from dripdrop.operations.authoring import AnyVersion
+from dripdrop.rules import reading
+from dripdrop.rules.condition import OPERATORS
+from dripdrop.rules.definition import Condition, Mode, Step, Timing, Transition, Version
+from dripdrop.store import sequences
+from dripdrop.store.flow import Flow
+from dripdrop.store.scope import Scope
+
+StepName: TypeAlias = Step | UUID | str
+
+
+@dataclass(frozen=True, slots=True)
+class AddedTransition:
+    """A transition of a draft, with the id that conditions are added to."""
+
+    id: UUID
+    version_id: UUID
+    transition: Transition
+
+
+@dataclass(frozen=True, slots=True)
+class AddedCondition:
+    """A condition of a draft's step or transition."""
+
+    id: UUID
+    version_id: UUID
+    condition: Condition
+
+
+def add_step(
+    now: datetime,
+    scope: Scope,
+    version: AnyVersion,
+    *,
+    key: str,
+    channel: str,
+    template: Mapping[str, Any] | str,
+    timing: Timing | Mapping[str, Any] | str | None = None,
+    name: str | None = None,
+    position: int | None = None,
+    adapter: str | UUID | None = None,
+    adapter_override: str | UUID | None = None,
+    config: Mapping[str, Any] | None = None,
+    active: bool = True,
+) -> Flow[Step]:
+    """A step of a draft; one without a position is only reached by a transition. A bare text is the message's body.
+
+    Raises Invalid (with findings), Conflict (`step_taken`), IllegalMove (`version_published`).
+    """
+    edition = yield from authoring.own_draft(scope, version)
+    written = {
+        "name": name,
+        "channel": channel,
+        "position": position,
+        "adapter": str(adapter) if adapter else None,
+        "adapter_override": str(adapter_override) if adapter_override else None,
+        "template": {("body" if channel == "sms" else "text"): template} if isinstance(template, str) else template,
+        "timing": None,
+        "config": dict(config or {}),
+        "active": active,
+    }
+    document, problems = reading.read({"sequence": "draft", "steps": [{"key": key, **written}]})
+    if document is None or problems or not document.steps:
+        raise authoring.refusal("The step cannot be added", problems)
+    step = replace(document.steps[0], timing=reading.read_timing(timing), position=position)
+    resolved, unknown = yield from adopting.resolved(scope, replace(document, steps=(step,)))
+    if unknown:
+        raise authoring.refusal("The step cannot be added", unknown)
+    ids = yield from sequences.insert_steps(now, edition, resolved.steps)
+    if ids is None:
+        raise Conflict(
+            f"Version {edition.number} has a step of the key {key!r} or the position {position} already.",
+            cure="Choose another.",
+            code="step_taken",
+        )
+    return replace(resolved.steps[0], id=ids[0])
+
+
+def add_transition(
+    now: datetime,
+    scope: Scope,
+    version: AnyVersion,
+    *,
+    from_step: StepName | None = None,
+    to_step: StepName | None = None,
+    mode: Mode = "always",
+    priority: int = 0,
+) -> Flow[AddedTransition]:
+    """A way of a draft from a step (None: the way in) to a step (None: the end), the lowest priority first."""
+    edition = yield from authoring.own_draft(scope, version)
+    loaded = yield from sequences.load_version(edition.id)
+    if mode not in ("always", "all", "any"):
+        raise Invalid(f"There is no mode {mode!r}.", cure="Use always, all or any.", code="unknown_word")
+    if type(priority) is not int or abs(priority) >= 2**31:
+        raise Invalid("A priority is a whole number.", cure="Use 0, 1, 2, ...", code="wrong_type")
+    way = Transition(_key(loaded, from_step), _key(loaded, to_step), mode, (), priority)
+    ids = yield from sequences.insert_transitions(now, edition, [way], {step.key: step.id for step in loaded.steps})
+    return AddedTransition(ids[0], edition.id, way)
+
+
+def add_condition(
+    now: datetime,
+    scope: Scope,
+    *,
+    step: Step | UUID | None = None,
+    transition: AddedTransition | UUID | None = None,
+    condition_type: str,
+    field_path: str | None = None,
+    operator: str = "==",
+    expected_value: Any = None,
+    hook: str | None = None,
+    http_hook: Any = None,
+    config: Mapping[str, Any] | None = None,
+) -> Flow[AddedCondition]:
+    """A condition of exactly one step or transition of a draft; raises Invalid, NotFound, IllegalMove."""
+    if (step is None) == (transition is None):
+        raise Invalid("A condition has one owner.", cure="Give step or transition.", code="condition_owner")
+    condition = _condition(condition_type, field_path, operator, expected_value, hook, http_hook, dict(config or {}))
+    step_id = step.id if isinstance(step, Step) else step
+    way_id = transition.id if isinstance(transition, AddedTransition) else transition
+    owner = yield from sequences.owner_of(scope, step=step_id, transition=way_id)
+    if owner is None:
+        raise NotFound("There is no such step or transition.", cure="Add the condition to one of a draft's.")
+    edition = yield from authoring.own_draft(scope, owner)
+    begin = yield from sequences.count_conditions(step_id or way_id)
+    ids = yield from sequences.insert_conditions(now, edition, [(step_id, way_id, [condition])], begin=begin)
+    return AddedCondition(ids[0], edition.id, condition)
+
+
+def _key(version: Version, step: StepName | None) -> str | None:
+    if step is None:
+        return None
+    wanted = step.id if isinstance(step, Step) else sequences.as_uuid(step)
+    found = version.step_by_id(wanted) if wanted is not None else version.step(str(step))
+    if found is None:
+        keys = ", ".join(each.key for each in version.steps)
+        raise Invalid(f"Version {version.number} has no such step.", cure=f"Name one of: {keys}.", code="unknown_goto")
+    return found.key
+
+
+def _condition(
+    kind: str, field_path: str | None, operator: str, expected: Any, hook: str | None, http_hook: Any, config: Any
+) -> Condition:
+    if operator not in OPERATORS:
+        raise Invalid(
+            f"There is no operator {operator!r}.", cure=f"Use one of: {', '.join(OPERATORS)}.", code="operator"
+        )
+    missing = Invalid("The condition is not complete.", cure=_NEEDED.get(kind, ""), code="condition_incomplete")
+    match kind:
+        case "enrollment_data":
+            if _blank(field_path) or _blank(expected):
+                raise missing
+            return Condition("enrollment_data", str(field_path), operator, expected, config)
+        case "hook":
+            if _blank(hook) and http_hook is None:
+                raise missing
+            more = {"http_hook": str(http_hook)} if http_hook is not None else {}
+            return Condition("hook", hook or "", operator, expected, {**config, **more})
+        case "event":
+            if _blank(expected):
+                raise missing
+            subject = config.pop("event_key", field_path) or ""
+            return Condition("event", str(subject), operator, expected, config)
+        case "predicate":
+            if _blank(config.get("predicate")):
+                raise missing
+            return Condition("predicate", str(config.pop("predicate")), operator, expected, config)
+        case "time_window":
+            return Condition("time_window", str(config.pop("window", "")), operator, expected, config)
+    cure = f"Use one of: {', '.join(_NEEDED)}."
+    raise Invalid(f"There is no condition of type {kind!r}.", cure=cure, code="condition_type")
+
+
+_NEEDED = {
+    "enrollment_data": "Give field_path and expected_value.",
+    "hook": "Give hook or http_hook.",
+    "event": "Give expected_value.",
+    "predicate": "Give config={'predicate': \"plan == 'pro'\"}.",
+    "time_window": "",
+}
+
+
+def _blank(value: Any) -> bool:
+    return value is None or (isinstance(value, str) and not value.strip())

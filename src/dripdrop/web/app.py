@@ -1,0 +1,43 @@
+"""Which parts of the web are served, and where?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from dripdrop.errors import Invalid, MissingExtra
+
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
+
+    from dripdrop.web.public import Run
+
+
+def build(
+    run: Run,
+    secrets: Callable[[], Sequence[bytes]],
+    parts: Sequence[str] = ("public",),
+    *,
+    others: Mapping[str, Sequence[Any]] | None = None,
+) -> Starlette:
+    """An ASGI application of the named parts, to be served alone or mounted under any prefix; health comes with it.
+
+    `run` carries out an operation, `secrets` gives what links are signed with; both are asked at each request.
+    `others` are parts made elsewhere, by name: their Starlette routes. Raises `Invalid` for a part nobody knows and
+    `MissingExtra`.
+    """
+    try:
+        from starlette.applications import Starlette
+
+        from dripdrop.web.public import Health, Public
+    except ModuleNotFoundError as missing:
+        if (missing.name or "").partition(".")[0] == "dripdrop":
+            raise
+        raise MissingExtra("Serving pages", "web") from None
+    known: dict[str, Sequence[Any]] = {"public": Public(run, secrets).routes(), **(others or {})}
+    if unknown := [part for part in parts if part not in known]:
+        raise Invalid(
+            f"There is no web part {', '.join(unknown)}.", cure=f"Known are: {', '.join(known)}.", code="unknown_part"
+        )
+    routes = [route for part in dict.fromkeys(parts) for route in known[part]]
+    return Starlette(routes=[*routes, *Health(run).routes()])
