@@ -133,7 +133,7 @@ async def enroll(job: dict[str, Any]) -> dict[str, Any]:
     """One call of enroll_many: seconds, and how many were created."""
     drip = _drip(job, Null("telegram"))
     people = _people("noop", 0, job["rows"])
-    await drip.enroll_many(SEQUENCE, [{"subscriber": ("user", "warm")}])
+    await drip.enroll_many(SEQUENCE, [{"subscriber": None}])  # refused; connects and imports
     begin = time.perf_counter()
     results = await drip.enroll_many(SEQUENCE, people)
     spent = time.perf_counter() - begin

@@ -59,7 +59,7 @@ def desk(tmp_path, monkeypatch, database_url):
 
 def told(words: list[str], place: str) -> None:
     if words[0] == "dripdrop":
-        words = [sys.executable, "-c", "from dripdrop.cli import main; main()", *words[1:]]
+        words = [sys.executable, "-c", "import sys; from dripdrop.cli import main; sys.exit(main())", *words[1:]]
     ran = subprocess.run(words, capture_output=True, text=True, timeout=SECONDS, stdin=subprocess.DEVNULL)
     assert ran.returncode == 0, f"{place}: {shlex.join(words)}\n{ran.stdout}{ran.stderr}"
 

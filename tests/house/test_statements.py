@@ -84,7 +84,9 @@ def test_a_statement_is_run_by_somebody(name):
         return
     quoted = f'"{name.split(".")[1]}"'
     face = statements()[name].path.with_suffix(".py")
-    assert name in {use.statement for use in uses()} or (face.exists() and quoted in face.read_text("utf-8")), f"nobody runs {name}"
+    assert name in {use.statement for use in uses()} or (face.exists() and quoted in face.read_text("utf-8")), (
+        f"nobody runs {name}"
+    )
 
 
 @pytest.mark.parametrize("use", uses(), ids=lambda use: f"{use.statement}@{use.place}")

@@ -93,8 +93,9 @@ def test_a_skip_says_why(desk: Desk, ann: UUID) -> None:
 def test_a_sent_execution_tells_its_attempts_and_what_the_provider_reports(desk: Desk, ann: UUID) -> None:
     execution = desk.ended(ann, "welcome", attempts=3)
     desk.ask(
-        "insert into dripdrop.message_events (tenant_key, step_execution_id, channel, provider, event_type, occurred_at,"
-        " inserted_at) values ('', %(id)s, 'email', 'postbox', 'delivered', %(now)s, %(now)s)",
+        "insert into dripdrop.message_events"
+        " (tenant_key, step_execution_id, channel, provider, event_type, occurred_at, inserted_at)"
+        " values ('', %(id)s, 'email', 'postbox', 'delivered', %(now)s, %(now)s)",
         id=execution, now=NOW,
     )  # fmt: skip
     found = told(desk, execution=execution)
@@ -165,7 +166,8 @@ def test_a_stop_is_named_with_how_to_lift_it(desk: Desk, ann: UUID) -> None:
 
 def test_a_stop_of_the_default_adapter_is_seen_before_the_first_attempt(desk: Desk, ann: UUID) -> None:
     desk.ask(
-        "insert into dripdrop.channel_adapters (tenant_key, name, channel, provider, is_default, inserted_at, updated_at)"
+        "insert into dripdrop.channel_adapters"
+        " (tenant_key, name, channel, provider, is_default, inserted_at, updated_at)"
         " values ('', 'main', 'email', 'local', true, %(now)s, %(now)s)",
         now=NOW,
     )

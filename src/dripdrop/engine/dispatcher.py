@@ -12,6 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from dripdrop import clock
+from dripdrop.config import Config
 from dripdrop.engine.collectors import Collector, Guilty
 from dripdrop.engine.runtime import Runtime, recipient_of
 from dripdrop.errors import DripDropError, Invalid
@@ -114,8 +115,9 @@ class Dispatcher:
         self.counts["claimed"] += len(judged)
         self._to_open += len(judged)
         self._to_close += len(judged)
+        config = self.runtime.config() if judged else None
         for each in judged:
-            task = asyncio.create_task(self._guarded(each))
+            task = asyncio.create_task(self._guarded(each, config))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
@@ -136,8 +138,8 @@ class Dispatcher:
         counts, self.counts = self.counts, Counter()
         return Run(**{name: counts[name] for name in Run.__slots__})
 
-    async def _guarded(self, judged: Judged) -> None:
-        item = _Item(self, judged)
+    async def _guarded(self, judged: Judged, config: Any) -> None:
+        item = _Item(self, judged, config)
         try:
             await item.go()
         except asyncio.CancelledError:
@@ -168,9 +170,10 @@ class Dispatcher:
 class _Item:
     """One execution's way; each of its two counters is stepped once whatever happens."""
 
-    __slots__ = ("_past_close", "_past_open", "adapter", "claim", "judged", "owner", "runtime")
+    __slots__ = ("_past_close", "_past_open", "adapter", "claim", "config", "judged", "owner", "runtime")
 
-    def __init__(self, owner: Dispatcher, judged: Judged) -> None:
+    def __init__(self, owner: Dispatcher, judged: Judged, config: Config) -> None:
+        self.config = config
         self.owner = owner
         self.runtime = owner.runtime
         self.judged = judged
@@ -238,7 +241,7 @@ class _Item:
 
     def _rendered(self, adapter: Adapter) -> tuple[Message | None, str]:
         try:
-            return self.runtime.render(self.claim, adapter), ""
+            return self.runtime.render(self.claim, adapter, self.config), ""
         except Invalid as error:
             return None, error.code
 
@@ -250,7 +253,7 @@ class _Item:
             return None
         runtime = self.runtime
         return await runtime.speaker.send(
-            provider, self._delivery(adapter, message), config, timeout=runtime.config().adapter_timeout_seconds
+            provider, self._delivery(adapter, message), config, timeout=self.config.adapter_timeout_seconds
         )
 
     async def _open(self, adapter: Adapter, message: Message | None, mark: bytes) -> bool:
@@ -315,7 +318,7 @@ class _Item:
             self.runtime.provider(adapter),
             self._delivery(adapter, message),
             config,
-            timeout=self.runtime.config().adapter_timeout_seconds,
+            timeout=self.config.adapter_timeout_seconds,
         )
         verdict = retry.after_asking(
             found,
@@ -336,7 +339,7 @@ class _Item:
         self.past_open()
         owner, claim = self.owner, self.claim
         setting = Setting(
-            self.runtime.config().default_timezone, doubt if doubt is not None else self.runtime.on_doubt(self.adapter)
+            self.config.default_timezone, doubt if doubt is not None else self.runtime.on_doubt(self.adapter)
         )
         recipients = self.judged.recipients
         closing = Closing(claim, came, setting, recipients[0] if recipients else None)

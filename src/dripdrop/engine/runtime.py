@@ -89,9 +89,8 @@ class Runtime:
             self._opened[adapter.id] = known
         return {**known[1], "now": now}
 
-    def render(self, claim: Claim, adapter: Adapter) -> Message:
+    def render(self, claim: Claim, adapter: Adapter, config: Config) -> Message:
         """The message of a claim: by the recipe while the provider may have it, else anew; raises Invalid."""
-        config = self.config()
         recipe = claim.recipe if claim.in_doubt else None
         return rendering.render(
             claim.step,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -124,6 +125,8 @@ def _head(there: Sequence[wrapping.Wrapped]) -> str | None:
 
 def _revision(number: int, schema: str) -> str:
     """An id within the 32 characters that Alembic keeps; of its own for each schema."""
+    plain = f"dripdrop_{number:04d}"
     if schema == DEFAULT_SCHEMA:
-        return f"dripdrop_{number:04d}"
-    return f"dripdrop_{number:04d}_{schema}"[:32]
+        return plain
+    named = f"{plain}_{schema}"
+    return named if len(named) <= 32 else f"{plain}_{hashlib.sha256(schema.encode()).hexdigest()[:16]}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypedDict, Unpack
 from uuid import UUID
 
 import orjson
@@ -26,6 +26,16 @@ _LEAST = {"daily_cap": 1, "ramp_increment": 1, "ramp_floor": 0, "min_gap_seconds
 _CHANGES = ("name", "config", "is_default", "active", "ramp_started_at", *_LEAST)
 
 
+class Limits(TypedDict, total=False):
+    """How much may go through an adapter: messages a day, a growing ceiling, and the seconds between two."""
+
+    daily_cap: int | None
+    ramp_started_at: datetime | None
+    ramp_increment: int | None
+    ramp_floor: int | None
+    min_gap_seconds: int | None
+
+
 def create(
     now: datetime,
     scope: Scope,
@@ -39,11 +49,7 @@ def create(
     config: Mapping[str, Any] | None = None,
     is_default: bool = False,
     active: bool = True,
-    daily_cap: int | None = None,
-    ramp_started_at: datetime | None = None,
-    ramp_increment: int | None = None,
-    ramp_floor: int | None = None,
-    min_gap_seconds: int | None = None,
+    **limits: Unpack[Limits],
 ) -> Flow[Adapter]:
     """A provider account of the scope; as the default it takes that place from the one before.
 
@@ -60,11 +66,7 @@ def create(
         config=config or {},
         is_default=is_default,
         active=active,
-        daily_cap=daily_cap,
-        ramp_started_at=ramp_started_at,
-        ramp_increment=ramp_increment,
-        ramp_floor=ramp_floor,
-        min_gap_seconds=min_gap_seconds,
+        **limits,
     )
     _check(adapter, _wrong_credentials(speaker, credentials or {}))
     adapter = replace(adapter, credentials_sealed=_sealed(adapter, credentials or {}, vault))

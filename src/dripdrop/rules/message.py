@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeAlias
 from uuid import UUID
@@ -132,20 +132,11 @@ class Delivery:
 
 def digest(message: Message) -> bytes:
     """SHA-256 over the rendered message: 32 bytes; equal messages give equal digests on every machine."""
-    return hashlib.sha256(orjson.dumps(_plain(message), option=orjson.OPT_SORT_KEYS)).digest()
+    text = orjson.dumps(message, default=_plain, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS)
+    return hashlib.sha256(type(message).__name__.encode() + text).digest()
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, (str, int, float, type(None))):
-        return value
     if isinstance(value, bytes):
         return {"sha256": hashlib.sha256(value).hexdigest()}
-    if isinstance(value, datetime):
-        return value.isoformat()
-    if isinstance(value, Mapping):
-        return {str(key): _plain(inner) for key, inner in value.items()}
-    if is_dataclass(value):
-        return [type(value).__name__, *(_plain(getattr(value, each.name)) for each in fields(value))]
-    if isinstance(value, (list, tuple)):
-        return [_plain(inner) for inner in value]
-    return str(value)
+    return dict(value) if isinstance(value, Mapping) else str(value)

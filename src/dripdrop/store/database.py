@@ -11,11 +11,14 @@ from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import orjson
 import psycopg
 from psycopg import errors as pg
+from psycopg.types.json import set_json_loads
 from psycopg_pool import AsyncConnectionPool, ConnectionPool, PoolTimeout
 
 from dripdrop.errors import Conflict, DripDropError, SchemaMismatch, Unavailable
+from dripdrop.store import arrays
 from dripdrop.store.flow import Flow, Query, Row
 from dripdrop.store.runners import row_factory, run_async_with, run_with
 from dripdrop.store.statements import DEFAULT_SCHEMA, in_schema
@@ -86,7 +89,13 @@ class Database:
         """A connection of the pool, in autocommit."""
         if self._pool is None:
             self._pool = ConnectionPool(
-                self.url, min_size=0, max_size=self._size, kwargs=self._kwargs, open=True, timeout=10.0
+                self.url,
+                min_size=0,
+                max_size=self._size,
+                kwargs=self._kwargs,
+                configure=configure,
+                open=True,
+                timeout=10.0,
             )
         with self._pool.connection() as connection:
             yield connection
@@ -123,6 +132,16 @@ def read_now(connection: psycopg.Connection[Any], schema: str) -> datetime:
     return row[0]  # type: ignore[no-any-return]
 
 
+def configure(connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> None:
+    """Our own connections: lists as array literals, JSON read by orjson."""
+    arrays.register(connection.adapters)
+    set_json_loads(orjson.loads, connection)
+
+
+async def _configure(connection: psycopg.AsyncConnection[Any]) -> None:
+    configure(connection)
+
+
 class AsyncDatabase:
     """An awaiting pool; each `run` is one transaction in as few round trips as can be."""
 
@@ -150,7 +169,13 @@ class AsyncDatabase:
         async with self._opening:
             if self._pool is None:
                 pool: AsyncConnectionPool[Any] = AsyncConnectionPool(
-                    self.url, min_size=0, max_size=self.size, kwargs=self._kwargs, open=False, timeout=10.0
+                    self.url,
+                    min_size=0,
+                    max_size=self.size,
+                    kwargs=self._kwargs,
+                    configure=_configure,
+                    open=False,
+                    timeout=10.0,
                 )
                 await pool.open()
                 self._pool = pool

@@ -1,0 +1,176 @@
+"""What does a command work with: which settings, which database, whose DripDrop object?"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cached_property, wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+
+import click
+
+from dripdrop.cli import output
+from dripdrop.cli.options import Options, options_of
+
+if TYPE_CHECKING:
+    from dripdrop.app import AsyncDripDrop, DripDrop
+    from dripdrop.config import Config
+
+P = ParamSpec("P")
+T = TypeVar("T")
+HOME = Path(".dripdrop")
+
+
+class Session:
+    """One command's belongings: asked for when needed, closed when the command ends."""
+
+    def __init__(self, ctx: click.Context) -> None:
+        self._ctx = ctx
+        self._key: str | None = None  # the development key, once the embedded database is in use
+        self.options: Options = options_of(ctx)
+
+    @property
+    def json(self) -> bool:
+        return self.options.json
+
+    @property
+    def dry_run(self) -> bool:
+        return self.options.dry_run
+
+    def config(self) -> Config:
+        """The settings of this moment: the command line's, then the app's or the environment's."""
+        from dripdrop.config import load
+
+        return load(self._given()) if self.app is None else self.app._core.config()  # type: ignore[no-any-return]
+
+    @cached_property
+    def app(self) -> Any:
+        """The host's own DripDrop object; None where none was named."""
+        from dripdrop.config import load
+
+        reference = load(self._given()).app
+        if reference is None:
+            return None
+        from dripdrop._core import load_app
+        from dripdrop._facade import Facade
+        from dripdrop.errors import Invalid
+
+        # Our script's own folder stands first on the path, not the folder somebody works in.
+        sys.path.insert(0, os.getcwd())
+        found = load_app(reference)
+        if not isinstance(found, Facade):
+            message = f"The app {reference!r} is a {type(found).__name__}, not a DripDrop object."
+            raise Invalid(message, cure="Name the attribute that holds it, such as myapp.mail:drip.", code="app")
+        return found
+
+    @cached_property
+    def url(self) -> str:
+        """The database's URL: the command line's, else the app's, else the configured one, else the embedded one."""
+        if self.options.database:
+            return self.options.database
+        if self.app is not None and (self.app._core.given is not None or self.config().database):
+            return str(self.app._core.url)
+        return self.config().database or self._embedded()
+
+    @cached_property
+    def drip(self) -> DripDrop:
+        """The blocking facade in the scope that was asked for, on a database that answers and has our schema."""
+        from dripdrop.app import DripDrop
+
+        return self._scoped(self._made(DripDrop))  # type: ignore[no-any-return]
+
+    def awaited(self) -> AsyncDripDrop:
+        """The awaiting facade; its user closes it."""
+        from dripdrop.app import AsyncDripDrop
+
+        return self._scoped(self._made(AsyncDripDrop))  # type: ignore[no-any-return]
+
+    @contextmanager
+    def writing(self) -> Iterator[DripDrop]:
+        """The facade for a change: as it is, or with --dry-run in a transaction that is taken back at the end."""
+        if not self.dry_run:
+            yield self.drip
+            return
+        import psycopg
+
+        drip = self.drip
+        with psycopg.connect(self.url) as connection, connection.transaction(force_rollback=True):
+            yield drip.using(connection)
+        if not self.json:
+            output.note("A dry run: nothing was changed.")
+
+    def show(self, value: Any, *shown: Any) -> None:
+        """The answer: `value` with --json, else the renderables, each on its own lines."""
+        if self.json:
+            output.write_json(value)
+            return
+        out = output.console()
+        for each in shown:
+            out.print(each)
+
+    def done(self, value: Any, text: str) -> None:
+        """What was done, in one sentence."""
+        from rich.text import Text
+
+        mark = ("• ", "yellow") if self.dry_run else ("✓ ", "green")
+        self.show(value, Text.assemble(mark, text))
+
+    def note(self, text: str) -> None:
+        if not self.json:
+            output.note(text)
+
+    def embedded(self, folder: Path = HOME) -> str:
+        """Use the embedded PostgreSQL, and its key where there is no other; answers the database's URL."""
+        from dripdrop import embedded
+        from dripdrop.config import dev_key
+
+        if not list(folder.glob("pg*/data/PG_VERSION")):
+            self.note(f"No database is configured: making one in {folder}/. For another, set DRIPDROP_DATABASE_URL.")
+        server = embedded.start(folder)
+        self._ctx.call_on_close(server.close)
+        if self.config().encryption_key is None:
+            self._key = dev_key(folder.parent)
+        return server.url
+
+    def _embedded(self) -> str:
+        url = self.embedded()
+        from dripdrop.store import schema
+
+        if self._ctx.command.name not in ("setup", "check-schema", "doctor"):
+            schema.migrate(url, self.config().schema)
+        return url
+
+    def _given(self) -> dict[str, Any]:
+        given = {"database": self.options.database, "app": self.options.app, "encryption_key": self._key}
+        return {name: value for name, value in given.items() if value is not None}
+
+    def _made(self, kind: Callable[..., Any]) -> Any:
+        from dripdrop.cli.readiness import require_schema
+
+        require_schema(self.url, self.config().schema)
+        if self.app is None:
+            made = kind(self.url, config=self._given())
+        else:
+            core = self.app._core
+            made = kind(self.url, config=core.config, clock=core.frozen, http=core.http)
+            # Its hooks, providers and listeners come along; only the database and the way of waiting may be others.
+            made._core.plugins, made._core.telemetry = core.plugins, core.telemetry
+        if hasattr(made, "__exit__"):
+            self._ctx.call_on_close(made.close)
+        return made
+
+    def _scoped(self, drip: Any) -> Any:
+        return drip if self.options.tenant is None else drip.for_tenant(self.options.tenant)
+
+
+def with_session(function: Callable[Concatenate[Session, P], T]) -> Callable[P, T]:
+    """Hand a command its session as the first argument."""
+
+    @wraps(function)
+    def run(*args: P.args, **kwargs: P.kwargs) -> T:
+        return function(Session(click.get_current_context()), *args, **kwargs)
+
+    return run

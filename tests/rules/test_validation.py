@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dripdrop.rendering.templates import check_template
+from dripdrop.rules import validation
+from dripdrop.rules.document import SequenceDocument
+from dripdrop.rules.reading import read
+
+EMAIL = {"channel": "email", "subject": "Hi", "text": "Hello {{ first_name }}"}
+LATER = {**EMAIL, "timing": "in 1 day"}
+
+
+def document(steps: dict[str, Any], **more: Any) -> SequenceDocument:
+    found, findings = read({"sequence": "s", "steps": steps, **more})
+    assert findings == []
+    assert found is not None
+    return found
+
+
+def codes(steps: dict[str, Any], **more: Any) -> list[str]:
+    return [finding.code for finding in validation.findings(document(steps, **more), check_template)]
+
+
+def test_a_sound_definition_has_no_findings() -> None:
+    steps = {
+        "a": {**EMAIL, "timezone": "{{ zone }}", "window": [8, 21], "next": [{"goto": "b"}]},
+        "b": {**LATER, "when": {"field": "n", "is": "in", "value": [1]}, "on_failure": "continue", "retries": 0},
+        "c": {"channel": "webhook", "payload": {"a": ["{{ x | upcase }}"]}, "timing": "in 1 hour"},
+    }
+    assert codes(steps, timezone="Europe/Vienna", reentry="always") == []
+
+
+FIELD = {"field": "plan", "value": "pro"}
+FAILING: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
+    ("no_entry", {}, {}),
+    ("no_entry", {"a": {**EMAIL, "active": False}}, {}),
+    ("no_entry", {"a": {**EMAIL, "position": None}}, {}),
+    ("duplicate_position", {"a": {**EMAIL, "position": 3}, "b": {**EMAIL, "position": 3}}, {}),
+    ("unknown_goto", {"a": {**EMAIL, "next": "nope"}}, {}),
+    ("unknown_goto", {"a": EMAIL}, {"start": "nope"}),
+    ("loop_without_wait", {"a": {**EMAIL, "next": "a"}}, {}),
+    ("loop_without_wait", {"a": {**EMAIL, "next": [{"when": FIELD, "goto": "a"}]}}, {}),
+    ("loop_without_wait", {"a": {**EMAIL, "next": "b"}, "b": {**EMAIL, "next": "a"}}, {}),
+    ("unreachable_step", {"a": {**EMAIL, "next": "c"}, "b": EMAIL, "c": EMAIL}, {}),
+    ("missing_subject", {"a": {"channel": "email", "text": "x"}}, {}),
+    ("missing_body", {"a": {"channel": "email", "subject": "x", "html": " "}}, {}),
+    ("missing_body", {"a": {"channel": "sms"}}, {}),
+    ("missing_body", {"a": {"channel": "slack"}}, {}),
+    ("missing_topic", {"a": {"channel": "pubsub", "event": "x"}}, {}),
+    ("missing_event", {"a": {"channel": "pubsub", "topic": "x"}}, {}),
+    ("missing_channel", {"a": {"subject": "x"}}, {}),
+    ("unknown_channel", {"a": {**EMAIL, "channel": "emial"}}, {}),
+    ("zone", {"a": {**EMAIL, "timezone": "Mars/Base"}}, {}),
+    ("zone", {"a": EMAIL}, {"timezone": "CEST summer"}),
+    ("window", {"a": {**EMAIL, "window": [8, 99]}}, {}),
+    ("operator", {"a": {**EMAIL, "when": {**FIELD, "is": "=>"}}}, {}),
+    ("operator", {"a": {**EMAIL, "next": [{"when": {**FIELD, "is": "~"}, "goto": "end"}]}}, {}),
+    ("missing_field", {"a": {**EMAIL, "when": {"field": " ", "value": 1}}}, {}),
+    ("missing_value", {"a": {**EMAIL, "when": {"field": "plan"}}}, {}),
+    ("empty_when", {"a": {**EMAIL, "when": {"any": []}}}, {}),
+    ("template", {"a": {**EMAIL, "subject": "{{ oops"}}, {}),
+    ("template", {"a": {**EMAIL, "text": "{{ x | nofilter }}"}}, {}),
+    ("template", {"a": {**EMAIL, "headers": {"X-A": "{% if %}"}}}, {}),
+    ("delay_not_positive", {"a": {**EMAIL, "timing": {"delay": {"days": -2}}}}, {}),
+    ("delay_not_positive", {"a": {**EMAIL, "timing": "in 0 days"}}, {}),
+    ("unknown_word", {"a": {**EMAIL, "on_failure": "explode"}}, {}),
+    ("unknown_word", {"a": {**EMAIL, "on_unknown": "resned"}}, {}),
+    ("unknown_word", {"a": EMAIL}, {"class": "urgent"}),
+    ("unknown_word", {"a": EMAIL}, {"reentry": "maybe"}),
+    ("retries", {"a": {**EMAIL, "retries": -1}}, {}),
+    ("retries", {"a": {**EMAIL, "retries": True}}, {}),
+    ("two_adapters", {"a": {**EMAIL, "adapter": "x", "adapter_override": "y"}}, {}),
+    ("unsupported_here", {"a": {**EMAIL, "timing": {"cron": "0 9 * * 1"}}}, {}),
+    ("unsupported_here", {"a": {**EMAIL, "timing": {"event": "booked"}}}, {}),
+    ("unsupported_here", {"a": {**EMAIL, "when": "plan == 'pro'"}}, {}),
+    ("unsupported_here", {"a": {**EMAIL, "when": {"hook": "score", "is": ">", "value": 7}}}, {}),
+    ("unsupported_here", {"a": {**EMAIL, "spintax": True}}, {}),
+    ("unsupported_here", {"a": EMAIL}, {"mode": "outbound"}),
+    ("unsupported_here", {"a": EMAIL}, {"hooks": "myapp.hooks:Onboarding"}),
+    ("too_many_steps", {f"s{n}": LATER for n in range(1001)}, {}),
+]
+
+
+@pytest.mark.parametrize(("code", "steps", "more"), FAILING)
+def test_each_problem_has_its_code_and_a_cure(code: str, steps: dict[str, Any], more: dict[str, Any]) -> None:
+    found = validation.findings(document(steps, **more), check_template)
+    assert code in [finding.code for finding in found]
+    assert all(finding.cure and finding.message.endswith(".") for finding in found)
+
+
+def test_two_steps_of_one_key_are_told_apart_when_they_come_from_objects() -> None:
+    one = document({"a": EMAIL})
+    twice = SequenceDocument("s", "S", (*one.steps, *one.steps))
+    assert "duplicate_key" in [finding.code for finding in validation.findings(twice)]
+
+
+def test_every_code_of_the_module_has_a_failing_example() -> None:
+    text = Path(validation.__file__).read_text("utf-8")
+    named = set(re.findall(r'finding\(\s*"(\w+)"', text)) | {"duplicate_position", "missing_topic", "missing_event"}
+    assert named <= {code for code, _, _ in FAILING} | {"duplicate_key"}
+
+
+def test_a_round_that_waits_and_a_guarded_end_are_fine() -> None:
+    assert codes({"a": {**EMAIL, "next": "b"}, "b": {**LATER, "next": "a"}}) == []
+
+
+def test_an_unreachable_step_is_a_warning_only() -> None:
+    found = validation.findings(document({"a": {**EMAIL, "next": "end"}, "b": EMAIL}))
+    assert [finding.severity for finding in found] == ["warning"]
+    assert validation.errors(found) == []
+
+
+def test_a_step_behind_a_policy_of_going_on_is_reachable() -> None:
+    assert codes({"a": {**EMAIL, "next": "end", "on_exhausted": "continue"}, "b": EMAIL}) == []
+
+
+def test_a_channel_of_the_hosts_own_is_known_when_it_says_so() -> None:
+    steps = document({"a": {"channel": "pigeon", "text": "coo"}})
+    assert validation.findings(steps, channels=("email", "pigeon")) == []
+
+
+def test_a_thousand_hasty_steps_are_judged_quickly() -> None:
+    steps = {f"s{n}": EMAIL for n in range(1000)}
+    assert codes(steps) == []

@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dripdrop.errors import Invalid
+from dripdrop.rules import validation
+from dripdrop.services import sources
+
+GOOD = """\
+sequence: trial
+steps:
+  welcome:
+    channel: email
+    subject: "Hi"
+    html: !file mail/welcome.html
+    active: yes_it_is
+"""
+
+
+def write(folder: Path, name: str, text: str) -> Path:
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, "utf-8")
+    return path
+
+
+def test_a_file_beside_the_definition_is_taken_in(tmp_path: Path) -> None:
+    write(tmp_path, "mail/welcome.html", "<p>Grüß Gott</p>")
+    (loaded,) = sources.load_paths([write(tmp_path, "a.yaml", GOOD.replace("yes_it_is", "true"))])
+    assert loaded.findings == []
+    assert loaded.document is not None
+    assert loaded.document.steps[0].template["html"] == "<p>Grüß Gott</p>"
+
+
+@pytest.mark.parametrize(
+    "name", ["../secret.html", "/etc/passwd", "link.html", "nothing.html", "", "big.html", "latin.html"]
+)
+def test_a_file_elsewhere_missing_or_too_large_is_refused(tmp_path: Path, name: str) -> None:
+    home = tmp_path / "home"
+    write(tmp_path, "secret.html", "secret")
+    path = write(home, "a.yaml", f"sequence: s\nsteps:\n  a:\n    channel: email\n    html: !file {name!r}\n")
+    (home / "link.html").symlink_to(tmp_path / "secret.html")
+    write(home, "big.html", "x" * (sources.MAX_FILE_BYTES + 1))
+    (home / "latin.html").write_bytes(b"\xff\xfe")
+    (loaded,) = sources.load_paths([path])
+    assert loaded.document is None
+    (finding,) = loaded.findings
+    assert finding.code == "file"
+    assert (finding.line, finding.column) == (5, 11)
+
+
+def test_problems_have_line_and_column_from_reading_and_from_validation(tmp_path: Path) -> None:
+    text = "sequence: s\nsteps:\n  a:\n    chanel: email\n    channel: email\n    timezone: Mars/Base\n    next: nope\n"
+    (loaded,) = sources.load_paths([write(tmp_path, "a.yaml", text)])
+    assert [(each.code, each.line, each.column) for each in loaded.findings] == [("unknown_key", 4, 5)]
+    assert "a.yaml: steps.a.chanel" in loaded.findings[0].path
+    assert loaded.document is not None
+    places = {each.code: (each.line, each.column) for each in validation.findings(loaded.document)}
+    assert places["zone"] == (6, 5)
+    assert places["unknown_goto"] == (7, 5)
+    assert places["missing_subject"] == (3, 3)
+
+
+def test_booleans_are_those_of_yaml_1_2() -> None:
+    text = "sequence: s\nsteps:\n  a:\n    channel: sms\n    body: no\n    active: false\n"
+    (loaded,) = sources.load_text(text)
+    assert loaded.findings == []
+    assert loaded.document is not None
+    assert loaded.document.steps[0].template["body"] == "no"
+    assert loaded.document.steps[0].active is False
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "line"),
+    [
+        ("sequence: s\nname: x\nname: y\n", "duplicate_key", 3),
+        ("sequence: s\nsteps: [\n", "yaml", 3),
+        ("sequence: s\n\tname: x\n", "yaml", 2),
+        ("", "empty", None),
+        ("- just\n- a list\n", "not_a_mapping", 1),
+        ("sequence: s\nx: !!python/object:os.system {}\n", "unknown_key", 2),
+        ("a: " + "[" * 5000, "too_large", None),
+        ("a: &a [*a]\nsequence: s\n", "too_large", None),
+    ],
+)
+def test_what_is_no_definition_is_one_finding_and_no_exception(text: str, code: str, line: int | None) -> None:
+    (loaded,) = sources.load_text(text)
+    assert code in [each.code for each in loaded.findings]
+    assert next(each.line for each in loaded.findings if each.code == code) == line
+
+
+def test_several_documents_files_and_folders(tmp_path: Path) -> None:
+    write(tmp_path, "b/two.yml", "sequence: two\n---\nsequence: three\n")
+    write(tmp_path, "one.yaml", "sequence: one\n")
+    write(tmp_path, "readme.txt", "not a definition")
+    loaded = sources.load_paths([tmp_path])
+    assert [each.key for each in sources.documents(loaded)] == ["two", "three", "one"]
+
+
+def test_a_key_that_stands_twice_is_said(tmp_path: Path) -> None:
+    write(tmp_path, "a.yaml", "sequence: one\n")
+    write(tmp_path, "b.yaml", "name: x\nsequence: one\n")
+    loaded = sources.load_paths([tmp_path])
+    assert [each.code for each in loaded[1].findings] == ["duplicate_sequence"]
+    assert loaded[1].findings[0].line == 2
+    with pytest.raises(Invalid) as refused:
+        sources.documents(loaded)
+    assert len(refused.value.findings) == 1
+
+
+def test_a_path_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(Invalid) as refused:
+        sources.load_paths([tmp_path / "nothing.yaml"])
+    assert refused.value.code == "no_such_file"
