@@ -18,6 +18,8 @@ steps:
     active: yes_it_is
 """
 
+BOMB = "sequence: s\na: &a0 [x, x]\n" + "".join(f"b{n}: &a{n + 1} [*a{n}, *a{n}]\n" for n in range(30))
+
 
 def write(folder: Path, name: str, text: str) -> Path:
     path = folder / name
@@ -82,7 +84,7 @@ def test_booleans_are_those_of_yaml_1_2() -> None:
         ("- just\n- a list\n", "not_a_mapping", 1),
         ("sequence: s\nx: !!python/object:os.system {}\n", "unknown_key", 2),
         ("a: " + "[" * 5000, "too_large", None),
-        ("a: &a [*a]\nsequence: s\n", "too_large", None),
+        (BOMB, "too_large", None),
     ],
 )
 def test_what_is_no_definition_is_one_finding_and_no_exception(text: str, code: str, line: int | None) -> None:

@@ -5,6 +5,7 @@ WORKER = "a worker serves every tenant, and holds the row by its token"
 # The id stands in a row that the same transaction read in the caller's scope or holds for a worker.
 BY_ID = "by an id that the same transaction found in its scope, or holds in a claimed row"
 IDLE = "asks whether there is any work at all, and tells nobody whose"
+SPECTATOR = "the demo looks on at a database that is all its own"
 
 CROSS_TENANT: dict[str, str] = {
     "adapters.load": BY_ID,
@@ -31,4 +32,9 @@ CROSS_TENANT: dict[str, str] = {
     "stops.in_force": "a worker needs the stops of all tenants, a handful, to open nothing that is stopped",
     "workers.farewell": IDLE,
     "workers.forget_dead": IDLE,
+    "watching.deeds": SPECTATOR,
+    "watching.held": SPECTATOR,
+    "watching.in_doubt": SPECTATOR,
+    "watching.on_the_wire": SPECTATOR,
+    "watching.progress": SPECTATOR,
 }

@@ -81,6 +81,12 @@ def test_everything_that_is_asked_for_is_pinned():
     assert names - pinned == set()
 
 
+def test_named_statements_stand_in_the_store_and_its_two_guests():
+    # A scheduler may bring statements of its own, and the demo watches the tables as a spectator would.
+    folders = {path.relative_to(ROOT / "src/dripdrop").parts[0] for path in (ROOT / "src/dripdrop").rglob("*.sql")}
+    assert folders <= {"store", "schedulers", "demo"}
+
+
 def test_the_makefile_explains_every_target():
     text = (ROOT / "Makefile").read_text()
     explained = re.findall(r"^([a-z-]+):.*## \w", text, re.MULTILINE)

@@ -112,10 +112,11 @@ class Statement:
 @cache
 def statements() -> dict[str, Statement]:
     found: dict[str, Statement] = {}
-    for folder in ("store", "schedulers"):
-        for path in sorted((SRC / folder).glob("*.sql")):
+    for path in sorted(SRC.rglob("*.sql")):
+        if path.parent.name != "migrations":
             pieces = _NAME.split(path.read_text("utf-8"))
             for name, text in zip(pieces[1::2], pieces[2::2], strict=True):
+                assert f"{path.stem}.{name}" not in found, f"two statements are called {path.stem}.{name}"
                 found[f"{path.stem}.{name}"] = Statement(f"{path.stem}.{name}", text.strip(), path)
     return found
 

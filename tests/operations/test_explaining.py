@@ -133,6 +133,15 @@ def test_a_failure_that_waits_for_a_person_says_why_and_what_to_do(desk: Desk, a
     assert str(execution) in (found.release or "")
 
 
+def test_a_refusal_that_names_its_own_reason_is_told_by_it(desk: Desk, ann: UUID) -> None:
+    execution = desk.queue(ann, "welcome", due=NOW + HOUR)
+    reasons = [{"code": "failed", "cause": "adapter", "reason": "no_adapter"}, {"code": "adapter", "again_at": "x"}]
+    desk.tell(ann, "retry", execution=execution, step="welcome", reasons=reasons, to="scheduled")
+    assert told(desk, enrollment=ann).sentence.endswith(
+        "(to be tried again because there was no adapter to send it through)."
+    )
+
+
 def test_a_pause_says_since_when_why_and_what_is_held(desk: Desk, ann: UUID) -> None:
     desk.queue(ann, "nudge", due=None)
     desk.tell(ann, "paused", at=NOW, reasons=[{"code": "holiday"}])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -147,7 +148,10 @@ def test_the_references_names_are_understood() -> None:
         ({"sequence": "s", "steps": {"a": {"next": [{"when": None}]}}}, ("missing_goto", "steps.a.next[0]")),
         ({"sequence": "s", "steps": {"a": {"when": [1]}}}, ("wrong_type", "steps.a.when")),
         ({"sequence": "s", "steps": {"a": {"when": {"is": 5}}}}, ("missing_field", "steps.a.when")),
-        ({"sequence": "s", "steps": {"a": {"when": {"all": [{"any": []}]}}}}, ("unsupported_here", "steps.a.when.all[0]")),
+        (
+            {"sequence": "s", "steps": {"a": {"when": {"all": [{"any": []}]}}}},
+            ("unsupported_here", "steps.a.when.all[0]"),
+        ),
     ],
 )  # fmt: skip
 def test_what_cannot_be_read_is_said_with_its_place(source: Any, wanted: tuple[str, str]) -> None:
@@ -252,10 +256,7 @@ def test_reading_twice_changes_nothing_also_with_defaults(given_one: SequenceDoc
 
 def test_a_stored_version_is_the_same_document() -> None:
     found = document(TRIAL)
-    steps = tuple(
-        Step(uuid4(), s.key, s.name, s.channel, s.position, s.timing, s.template, conditions=s.conditions, config=s.config)
-        for s in found.steps
-    )  # fmt: skip
+    steps = tuple(replace(step, id=uuid4()) for step in found.steps)
     version = Version(
         uuid4(), uuid4(), found.key, found.name, "", 1, "active", "lifecycle", steps, found.transitions, found.config
     )

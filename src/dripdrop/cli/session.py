@@ -89,18 +89,18 @@ class Session:
         return self._scoped(self._made(AsyncDripDrop))  # type: ignore[no-any-return]
 
     @contextmanager
-    def writing(self) -> Iterator[DripDrop]:
-        """The facade for a change: as it is, or with --dry-run in a transaction that is taken back at the end."""
-        if not self.dry_run:
+    def writing(self, *, together: bool = False) -> Iterator[DripDrop]:
+        """The facade for a change; `together`: all or nothing; with --dry-run everything is taken back at the end."""
+        if not (self.dry_run or together):
             yield self.drip
             return
         import psycopg
 
         drip = self.drip
-        with psycopg.connect(self.url) as connection, connection.transaction(force_rollback=True):
+        with psycopg.connect(self.url) as connection, connection.transaction(force_rollback=self.dry_run):
             yield drip.using(connection)
-        if not self.json:
-            output.note("A dry run: nothing was changed.")
+        if self.dry_run:
+            self.note("A dry run: nothing was changed.")
 
     def show(self, value: Any, *shown: Any) -> None:
         """The answer: `value` with --json, else the renderables, each on its own lines."""
@@ -109,7 +109,7 @@ class Session:
             return
         out = output.console()
         for each in shown:
-            out.print(each)
+            out.print(each, markup=False)
 
     def done(self, value: Any, text: str) -> None:
         """What was done, in one sentence."""

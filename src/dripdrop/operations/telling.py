@@ -8,7 +8,7 @@ from typing import Any
 
 # What a reason's code means to a reader; `{name}` takes the evidence of that name.
 _PHRASES = {
-    "adapter": "the provider refused the account it goes through",
+    "adapter": "its adapter could not send it",
     "bounced": "the address does not take mail",
     "condition": "its condition did not hold",
     "content_changed": "its content would no longer be the same",
@@ -67,13 +67,18 @@ def person(subscriber_type: str, subscriber_id: str, data: Mapping[str, Any] | N
 
 def because(reasons: Iterable[Mapping[str, Any]]) -> str:
     """The reasons as a clause; '' where they say nothing that the event does not."""
-    said = [phrase(reason) for reason in reasons if reason.get("code") not in _SILENT]
+    told = list(reasons)
+    # A refusal that names its own reason says more than the kind of cause that stands after it.
+    silent = _SILENT | {each.get("cause") for each in told if isinstance(each.get("reason"), str)}
+    said = [phrase(reason) for reason in told if reason.get("code") not in silent]
     return " and ".join(dict.fromkeys(said))
 
 
 def phrase(reason: Mapping[str, Any]) -> str:
     """One reason as a clause; an unknown code is read as its own words."""
     code = str(reason.get("code", "no reason given"))
+    if code in ("failed", "rejected") and isinstance(reason.get("reason"), str):
+        return phrase({"code": reason["reason"], "status": reason.get("status")})
     kind, _, subject = code.partition(":")
     if subject:
         return phrase({**reason, "code": kind, kind: subject})

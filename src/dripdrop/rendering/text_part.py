@@ -50,7 +50,8 @@ _LIQUID = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
 _HELD = re.compile("\ue000(\\d+)[\ue001\ue002]")
 _MARKING = re.compile(r"\|\s*(?:safe|raw|newline_to_br)\b")
 _ESCAPING = re.compile(r"\|\s*escape(?:_once)?\b")
-_EMPTY_LINES = re.compile(r"[ \t]*\n(?:[ \t]*\n)+")
+_LINE_END = re.compile(r"[ \t]+\n")
+_EMPTY_LINES = re.compile(r"\n{3,}")
 
 
 def text_of(html: str) -> str:
@@ -63,7 +64,7 @@ def text_of(html: str) -> str:
 
 def tidy(text: str) -> str:
     """At most one empty line in a row, none at the ends."""
-    return _EMPTY_LINES.sub("\n\n", text).strip()
+    return _EMPTY_LINES.sub("\n\n", _LINE_END.sub("\n", text)).strip()
 
 
 def text_template(html: str) -> str | None:

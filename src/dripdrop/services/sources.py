@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +20,8 @@ SUFFIXES = (".yaml", ".yml")
 MAX_SOURCE_BYTES = 2_000_000
 MAX_FILE_BYTES = 500_000
 MAX_FILES = 1_000
+MAX_BRACKETS = 200
+_BRACKET = re.compile(r"[\[\]{}]")
 _CURE = "Mend the YAML there."
 
 
@@ -71,14 +74,24 @@ def load_file(path: Path) -> list[Loaded]:
 
 def load_text(text: str, *, name: str = "document", folder: Path | None = None) -> list[Loaded]:
     """Every document of a YAML text; `!file` is only possible with a folder that it must stay in."""
-    if len(text) > MAX_SOURCE_BYTES:
-        return [Loaded(name, None, [Finding("too_large", name, "The text is too large.", "Split it.")])]
+    if len(text) > MAX_SOURCE_BYTES or _depth(text) > MAX_BRACKETS:
+        message = "The text is too large, or nested too deeply."
+        return [Loaded(name, None, [Finding("too_large", name, message, "Split it.")])]
     parser = _parser(folder)
     try:
         sources = [source for source in parser.load_all(text) if source is not None]
     except (YAMLError, Invalid, RecursionError, ValueError) as trouble:
         return [Loaded(name, None, [_unreadable(trouble, name)])]
     return [_loaded(source, name) for source in sources] or [_empty(name)]
+
+
+def _depth(text: str) -> int:
+    """How many brackets are open at once: the parser's time grows with the square of it."""
+    deepest = depth = 0
+    for bracket in _BRACKET.findall(text):
+        depth = depth + 1 if bracket in "[{" else max(depth - 1, 0)
+        deepest = max(deepest, depth)
+    return deepest
 
 
 def _loaded(source: Any, name: str) -> Loaded:

@@ -1,0 +1,1 @@
+"""Which numbered files make the schema, from nothing to the newest?"""

@@ -1,0 +1,87 @@
+"""What runs in production: the worker, and the pages that recipients open?"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+import click
+
+from dripdrop.cli.options import Command
+from dripdrop.cli.session import Session, with_session
+from dripdrop.errors import MissingExtra
+
+if TYPE_CHECKING:
+    from dripdrop.engine.dispatcher import Run
+
+
+@click.command("worker", cls=Command)
+@click.option("--once", is_flag=True, help="One pass over what is due, and what follows from it at once.")
+@with_session
+def worker(session: Session, once: bool) -> None:
+    """Send what is due, until told to stop (Ctrl-C, SIGTERM): what is on its way is finished first.
+
+    Any number of these may run, on any number of machines.
+    """
+    _log(session)
+    _require_key(session)
+    if once:
+        run = asyncio.run(_once(session))
+        session.done({"run": run}, _said(run))
+        return
+    session.note("Working. Stop with Ctrl-C.")
+    asyncio.run(_work(session))
+    session.note("Stopped: nothing was left half done.")
+
+
+@click.command("serve", cls=Command)
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535))
+@with_session
+def serve(session: Session, host: str, port: int) -> None:
+    """Serve what recipients open: unsubscribe pages, and health checks at /healthz and /readyz."""
+    try:
+        import uvicorn
+    except ModuleNotFoundError:
+        raise MissingExtra("Serving pages", "web") from None
+    _log(session)
+    session.config().secrets()
+    app = session.awaited().asgi()
+    session.note(f"Serving http://{host}:{port}/. Stop with Ctrl-C.")
+    uvicorn.run(app, host=host, port=port, log_level="warning", proxy_headers=True)
+
+
+async def _work(session: Session) -> None:
+    drip = session.awaited()
+    try:
+        await drip.run_worker()
+    finally:
+        await drip.close()
+
+
+async def _once(session: Session) -> Run:
+    drip = session.awaited()
+    try:
+        return await drip.run_due()
+    finally:
+        await drip.close()
+
+
+def _said(run: Run) -> str:
+    counts = ("sent", "deferred", "skipped", "failed", "unknown")
+    said = ", ".join(f"{getattr(run, name)} {name}" for name in counts if getattr(run, name))
+    return f"{run.claimed} taken up{': ' + said if said else ''}." if run.claimed else "Nothing was due."
+
+
+def _require_key(session: Session) -> None:
+    """A worker without the right key would put every message off: better not to begin."""
+    from dripdrop.services.doctor import first_unreadable
+
+    first_unreadable(session.drip, session.config())
+
+
+def _log(session: Session) -> None:
+    level = logging.DEBUG if session.options.debug else logging.INFO
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("dripdrop").setLevel(level)
