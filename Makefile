@@ -53,7 +53,7 @@ types: setup
 
 imports: setup
 	@echo "imports"
-	@$(BIN)/lint-imports --no-logo >build/imports.log 2>&1 || { sed -n '/^Contracts:/,$$p' build/imports.log; exit 1; }
+	@mkdir -p build; $(BIN)/lint-imports --no-logo >build/imports.log 2>&1 || { sed -n '/^Contracts:/,$$p' build/imports.log; exit 1; }
 
 packages:
 	@scripts/system-packages

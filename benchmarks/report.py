@@ -31,7 +31,7 @@ def as_json(book: Book, facts: dict[str, Any], *, quick: bool) -> str:
         flat = {key: value for key, value in flat.items() if key not in ONLY_IN_FULL}
     cost = {name: each for group in book.samples.values() for name, each in _costs(group).items()}
     missed = [row.key for row in RATIOS if _verdict(row, ratios[row.key]) in ("below target", "LOSES", "tie")]
-    missed += [each.key for each in FIGURES if _kept(each, book.single.get(each.key)) is False]
+    missed += [each.key for each in FIGURES if _kept(each, book) is False]
     behind = {
         "rounds": {
             key: [round(one, 4) for one in each.rounds] for key, each in ratios.items() if not isinstance(each, str)
@@ -97,11 +97,12 @@ def _figures(book: Book, quick: bool) -> Iterable[str]:
         if quick and each.key in ONLY_IN_FULL:
             continue
         value = book.single.get(each.key)
-        bound = "" if each.bound is None else f"{each.bound:g}"
+        wanted = _bound(each, book)
+        bound = "" if wanted is None else f"{wanted:.3g}"
         if value is None:
             yield f"  {each.label:<64}{'null':>10}{bound:>8}  {book.absent.get(each.key, 'not measured')}"
             continue
-        mark = {True: "ok", False: "MISSED", None: ""}[_kept(each, value)]
+        mark = {True: "ok", False: "LOSES" if each.beside else "MISSED", None: ""}[_kept(each, book)]
         yield f"  {each.label:<64}{value:>10,.2f}{bound:>8}  {mark}"
 
 
@@ -115,10 +116,15 @@ def _verdict(row: Row, found: figures.Ratio | str) -> str:
     return "" if row.target is None else "below target"
 
 
-def _kept(limit: Limit, value: float | None) -> bool | None:
-    if limit.bound is None or value is None:
+def _kept(limit: Limit, book: Book) -> bool | None:
+    value, bound = book.single.get(limit.key), _bound(limit, book)
+    if bound is None or value is None:
         return None
-    return value <= limit.bound if limit.at_most else value >= limit.bound
+    return value <= bound if limit.at_most else value >= bound
+
+
+def _bound(limit: Limit, book: Book) -> float | None:
+    return limit.bound if limit.beside is None else book.single.get(limit.beside)
 
 
 def _costs(sides: dict[str, list[Sample]]) -> dict[str, dict[str, float]]:

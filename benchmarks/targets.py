@@ -19,12 +19,13 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """One figure of the table, of which `at_most` (else at least) `bound` is wanted; None: printed, ungated."""
+    """One figure of the table: `at_most` (else at least) `bound`, or no more than the figure `beside`; else ungated."""
 
     key: str
     label: str
     bound: float | None = None
     at_most: bool = True
+    beside: str | None = None
 
 
 RATIOS = (
@@ -51,8 +52,8 @@ FIGURES = (
     Limit("enroll_many_vs_copy", "enroll_many against COPY of the same rows into the same tables", 0.4, at_most=False),
     Limit("claim_cost_ratio", "cost of a claim with many waiting against few", 1.2),
     Limit("old_snapshot_ratio", "rate with an old snapshot held, last against first tenth", 0.85, at_most=False),
-    Limit("latency_p50_ms", "enqueued to started, idle, median, ms"),
-    Limit("latency_p99_ms", "enqueued to started, idle, 99 of 100, ms"),
+    Limit("latency_p50_ms", "enqueued to started, idle, median, ms", beside="oban_latency_p50_ms"),
+    Limit("latency_p99_ms", "enqueued to started, idle, 99 of 100, ms", beside="oban_latency_p99_ms"),
     Limit("oban_latency_p50_ms", "the same for Oban, median, ms"),
     Limit("oban_latency_p99_ms", "the same for Oban, 99 of 100, ms"),
     Limit("idle_cpu_percent", "idle worker, percent of a core", 1.0),

@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 
 from benchmarks.work import letter, meter
-from dripdrop.app import AsyncDripDrop
+from dripdrop import AsyncDripDrop
 from dripdrop.contracts import Accepted, Delivery, Idempotent
 from dripdrop.rules import mail
 from dripdrop.rules.message import Email

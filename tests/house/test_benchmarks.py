@@ -63,7 +63,7 @@ def test_the_order_of_the_sides_is_reversed_every_round() -> None:
     assert rounds[1] == rounds[3] == ["peer", "noop", "floor"]
 
 
-@given(st.lists(st.integers(), min_size=1, max_size=200), st.floats(min_value=0.01, max_value=1.0))
+@given(st.lists(st.integers(-(2**50), 2**50), min_size=1, max_size=200), st.floats(min_value=0.01, max_value=1.0))
 def test_a_percentile_is_a_value_that_at_least_its_share_does_not_exceed(values: list[int], share: float) -> None:
     found = figures.percentile([float(each) for each in values], share)
     assert found in values

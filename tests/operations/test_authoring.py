@@ -20,6 +20,7 @@ from dripdrop.store.scope import GLOBAL, Scope
 
 NOW = datetime(2030, 3, 1, 9, tzinfo=UTC)
 ACME = Scope("acme")
+PRO = {"field": "plan", "value": "pro"}
 TRIAL: dict[str, Any] = {
     "sequence": "trial",
     "name": "Trial",
@@ -31,7 +32,7 @@ TRIAL: dict[str, Any] = {
             "subject": "Hi {{ first_name }}",
             "html": "<p>Hi</p>",
             "next": [
-                {"when": {"all": [{"field": "plan", "value": "pro"}, {"field": "seats", "is": ">", "value": 5}]}, "goto": "call"},
+                {"when": {"all": [PRO, {"field": "seats", "is": ">", "value": 5}]}, "goto": "call"},
                 {"when": {"field": "free", "is": "==", "value": False}, "goto": "end"},
                 {"goto": "nudge"},
             ],
@@ -110,6 +111,7 @@ def test_a_key_is_taken_once_in_each_scope(do: World) -> None:
 @pytest.mark.parametrize("key", ["", "-x", "a b", "ä", "a.b", None])
 def test_a_key_that_cannot_be_one_is_refused(do: World, key: Any) -> None:
     do.refuses(Invalid, "sequence_key", authoring.create_sequence, key, name="x")
+    do.refuses(Invalid, "missing_name", authoring.create_sequence, "x", name=" ")
 
 
 def test_a_tenant_uses_a_global_sequence_and_cannot_change_it(do: World) -> None:
@@ -195,8 +197,8 @@ def test_steps_that_cannot_be_added_say_why(do: World) -> None:
     do.refuses(Conflict, "step_taken", drafting.add_step, version, **{**fine, "position": 2})
     do.refuses(Conflict, "step_taken", drafting.add_step, version, **{**fine, "key": "b"})
     do.refuses(Invalid, "timing_phrase", drafting.add_step, version, **{**fine, "timing": "soon"})
-    assert do.refuses(Invalid, "cannot_apply", drafting.add_step, version, **{**fine, "key": " "})
-    missing = do.refuses(Invalid, "cannot_apply", drafting.add_step, version, **{**fine, "key": "c", "adapter": "nope"})
+    assert do.refuses(Invalid, "step", drafting.add_step, version, **{**fine, "key": " "})
+    missing = do.refuses(Invalid, "step", drafting.add_step, version, **{**fine, "key": "c", "adapter": "nope"})
     assert [each.code for each in missing.findings] == ["unknown_adapter"]  # type: ignore[attr-defined]
     do.refuses(Invalid, "unknown_goto", drafting.add_transition, version, from_step="zzz")
     do.refuses(Invalid, "unknown_goto", drafting.add_transition, version, from_step=uuid4())
@@ -358,8 +360,8 @@ def test_the_number_of_statements_does_not_depend_on_the_number_of_steps(do: Wor
 def test_a_sequence_somebody_was_in_cannot_be_deleted(do: World) -> None:
     applied = do(authoring.apply, TRIAL)
     do.connection.execute(
-        "insert into dripdrop.enrollments (tenant_key, sequence_id, sequence_version_id, subscriber_type, subscriber_id,"
-        " started_at, updated_at) values ('', %s, %s, 'user', '1', now(), now())",
+        "insert into dripdrop.enrollments (tenant_key, sequence_id, sequence_version_id, subscriber_type,"
+        " subscriber_id, started_at, updated_at) values ('', %s, %s, 'user', '1', now(), now())",
         [applied.sequence.id, applied.version.id],
     )
     do.refuses(Refused, "sequence_in_use", authoring.delete_sequence, "trial")

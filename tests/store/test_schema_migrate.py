@@ -149,6 +149,31 @@ def test_many_who_make_partitions_at_once_make_each_once(database_url):
         assert sorted(pool.map(one, range(4))) == [0, 0, 0, 24]
 
 
+def test_a_long_reader_puts_partitions_off_and_nothing_else(database_url):
+    make = "select dripdrop.make_partitions('2043-01-01', 0)"
+    insert = (
+        "insert into dripdrop.journal (tenant_key, enrollment_id, seq, event, at)"
+        " values ('', gen_random_uuid(), 1, 'e', now())"
+    )
+    with psycopg.connect(database_url) as reader, psycopg.connect(database_url, autocommit=True) as maker:
+        reader.execute("select count(*) from dripdrop.journal")
+        assert maker.execute(make).fetchone() == (0,)
+        maker.execute(insert)
+        reader.commit()
+        assert maker.execute(make).fetchone() == (4,)
+        assert catalogue.check(maker) == []
+
+
+def test_writers_are_not_held_up_while_partitions_are_made(database_url):
+    with psycopg.connect(database_url) as maker, psycopg.connect(database_url) as writer:
+        maker.execute("select dripdrop.make_partitions('2043-01-01', 0)")
+        writer.execute("set local lock_timeout = '2s'")
+        writer.execute(
+            "insert into dripdrop.journal (tenant_key, enrollment_id, seq, event, at)"
+            " values ('', gen_random_uuid(), 1, 'e', now())"
+        )
+
+
 def test_rows_in_default_move_into_the_partition_that_is_made_for_them(database_url):
     with psycopg.connect(database_url) as connection:
         for moment in (

@@ -21,11 +21,12 @@ _LIMITS = ("daily_cap", "ramp_increment", "ramp_floor", "min_gap_seconds")
 
 @click.group("adapters", cls=Group)
 def adapters() -> None:
-    """The accounts that messages go through.
+    r"""The accounts that messages go through.
 
     Credentials are only ever read from standard input, as JSON or as key=value lines:
 
-    dripdrop adapters create main --channel email --provider smtp --config from=hello@example.org < smtp.json
+    \b
+    dripdrop adapters create main --channel email --provider smtp < smtp.json
     """
 
 
@@ -63,7 +64,9 @@ def list_(session: Session, channel: str | None) -> None:
 @click.option("--channel", required=True, metavar="CHANNEL", help="email, sms, webhook, ...")
 @click.option("--provider", required=True, metavar="NAME", help="smtp, webhook, local, ...: see dripdrop plugins.")
 @click.option("--config", multiple=True, metavar="K=V|JSON", help="What is no secret: key=text, key:=JSON, or JSON.")
-@click.option("--default/--no-default", "is_default", default=False, help="The channel's default, for all who name none.")
+@click.option(
+    "--default/--no-default", "is_default", default=False, help="The channel's default, for all who name none."
+)
 @click.option("--active/--inactive", default=True)
 @_limits
 @with_session
@@ -78,13 +81,18 @@ def create(session: Session, name: str, config: tuple[str, ...], **settings: Any
 @adapters.command("update", cls=Writing)
 @click.argument("adapter")
 @click.option("--name", metavar="NAME", help="Another name.")
-@click.option("--config", multiple=True, metavar="K=V|JSON", help="Changed in what is there: key=text, key:=JSON, JSON.")
+@click.option(
+    "--config", multiple=True, metavar="K=V|JSON", help="Changed in what is there: key=text, key:=JSON, JSON."
+)
 @click.option("--default/--no-default", "is_default", default=None)
 @click.option("--active/--inactive", default=None)
 @_limits
 @with_session
 def update(session: Session, adapter: str, config: tuple[str, ...], **settings: Any) -> None:
-    """Change what is named; credentials from standard input replace the ones there were."""
+    """Change what is named.
+
+    Credentials from standard input replace the ones there were, as a whole.
+    """
     changes = {key: value for key, value in settings.items() if value is not None}
     secrets = values.piped()
     if not (changes or config or secrets):

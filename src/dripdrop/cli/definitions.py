@@ -65,7 +65,12 @@ def apply(session: Session, files: tuple[str, ...]) -> None:
     with session.writing(together=True) as drip:
         done = [drip.sequences.apply(document) for document in _documents(list(files))]
     rows = [
-        {"sequence": each.sequence.key, "version": each.version.number, "created": each.created, "changed": each.changed}
+        {
+            "sequence": each.sequence.key,
+            "version": each.version.number,
+            "created": each.created,
+            "changed": each.changed,
+        }
         for each in done
     ]
     shown = [(row["sequence"], row["version"], _what(row)) for row in rows]

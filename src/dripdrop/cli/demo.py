@@ -9,7 +9,7 @@ from dripdrop.cli.session import Session, with_session
 
 
 @click.command("demo", cls=Command)
-@click.option("--keep", is_flag=True, help="Leave the demo's database for you to look at.")
+@click.option("--keep", is_flag=True, help="Leave the folder with its database and logs.")
 @with_session
 def demo(session: Session, keep: bool) -> int:
     """Enroll 500 people, send them real SMTP mail over several virtual days, kill a worker meanwhile, and count.
@@ -18,4 +18,4 @@ def demo(session: Session, keep: bool) -> int:
     """
     from dripdrop import demo as story
 
-    return int(story.run(as_json=session.json, database=session.options.database) or 0)
+    return int(story.run(as_json=session.json, keep=keep, database=session.options.database))

@@ -43,12 +43,15 @@ class Tally:
             self.already += not result.created
 
     def refuse(self, row: CsvRow, error: DripDropError) -> None:
-        self.rejected.append({"line": row.line, "id": row.subscriber[1], **error.as_dict()})
+        told = {"code": error.code, "message": error.message, "cure": error.cure}
+        self.rejected.append({"line": row.line, "id": row.subscriber[1], **told})
 
 
 @click.command("enroll", cls=Writing)
 @click.argument("sequence")
-@click.option("--csv", "file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Everybody in this file.")
+@click.option(
+    "--csv", "file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Everybody in this file."
+)
 @click.option("--id", "id_", metavar="ID", help="One person.")
 @click.option("--type", "kind", metavar="TYPE", help="The subscriber's type; else the column `type`, else user.")
 @click.option("--id-column", default="id", show_default=True, metavar="NAME", help="With --csv: the column of ids.")

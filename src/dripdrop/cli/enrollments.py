@@ -69,5 +69,3 @@ def update_data(session: Session, enrollment: UUID, data: tuple[str, ...], repla
         changed = drip.enrollments.update_data(enrollment, facts, merge=not replace)
     text = f"The data of {changed.subscriber_type} {changed.subscriber_id} in {changed.sequence_key}: "
     session.done({"enrollment": changed, "dry_run": session.dry_run}, text + output.cell(changed.data))
-
-

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,19 +13,22 @@ from dripdrop.cli.options import Command
 from dripdrop.cli.session import Session, with_session
 from dripdrop.errors import DripDropError
 
+if TYPE_CHECKING:
+    from dripdrop.plugins import Plugins
+
 
 @click.command("doctor", cls=Command)
 @with_session
 def doctor(session: Session) -> int:
-    """Say everything that is wrong, or not yet right, with this installation; exit 1 if something keeps it from work."""
+    """Say everything that is wrong, or not yet right; exit 1 if something keeps this installation from working."""
     from dripdrop.services import doctor as services
 
-    plugins = None
-    try:
-        plugins = _registry(session)
-    except DripDropError:
-        pass  # the settings or the app cannot be read: that is the first finding below
-    found = asyncio.run(services.findings(session.config, lambda: session.url, plugins=plugins))
+    registry = None
+    with suppress(DripDropError):  # settings or an app that cannot be read are findings themselves
+        registry = _registry(session)
+    with suppress(Exception):  # the embedded database brings its key along; what is wrong with another is found below
+        _ = session.url
+    found = asyncio.run(services.findings(session.config, lambda: session.url, plugins=registry))
     wrong = [each for each in found if each.severity == "error"]
     if session.json:
         output.write_json({"ok": not wrong, "findings": found})
@@ -47,10 +52,11 @@ def plugins(session: Session, kind: str | None) -> None:
     session.show({"plugins": found}, output.table(columns, rows, empty="None."))
 
 
-def _registry(session: Session):  # type: ignore[no-untyped-def]
+def _registry(session: Session) -> Plugins:
     """The plug-ins of the app, else those that are built in or installed; no database is asked."""
     if session.app is not None:
-        return session.app.plugins
+        registry: Plugins = session.app.plugins
+        return registry
     from dripdrop.app import DripDrop
 
     return DripDrop("postgresql://").plugins

@@ -115,11 +115,12 @@ def _remember(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
 
 
 def _format_options(command: click.Command, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-    own, shared = [], []
+    own: list[tuple[str, str]] = []
+    shared: list[tuple[str, str]] = []
     for param in command.get_params(ctx):
-        record = param.get_help_record(ctx)
+        record = None if isinstance(param, click.Argument) else param.get_help_record(ctx)
         if record is not None:
-            (own if param.expose_value or param.name in ("help", "dry_run") else shared).append(record)
+            (own if param.expose_value or param.name in ("help", "version", "dry_run") else shared).append(record)
     if own:
         with formatter.section("Options"):
             formatter.write_dl(own)

@@ -90,9 +90,7 @@ def distance(at: datetime, now: datetime) -> str:
     if left < timedelta(minutes=1):
         return "now"
     minutes = int(left.total_seconds() // 60)
-    for unit, size in (("day", 1440), ("hour", 60), ("minute", 1)):
-        if minutes >= size:
-            break
+    unit, size = next((unit, size) for unit, size in (("day", 1440), ("hour", 60), ("minute", 1)) if minutes >= size)
     number = minutes // size
     said = f"{number} {unit}{'s' * (number != 1)}"
     return f"in {said}" if at > now else f"{said} ago"

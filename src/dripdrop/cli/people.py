@@ -28,8 +28,9 @@ _REASON = click.option("--reason", metavar="TEXT", help="Why, for the journal.")
 def track(
     session: Session, event: str, subscriber: tuple[str, str] | None, enrollment: UUID | None, data: tuple[str, ...]
 ) -> None:
-    """Record that something happened to somebody, and end the enrollments that it ends.
+    r"""Record that something happened to somebody, and end the enrollments that it ends.
 
+    \b
     dripdrop track subscription_cancelled --subscriber user:42
     """
     if subscriber is None and enrollment is None:
@@ -124,5 +125,3 @@ def _told(session: Session, moved: Enrollment, what: str) -> None:
 
 def _would(session: Session, said: str) -> str:
     return f"would be {said.removeprefix('is ')}" if session.dry_run else said
-
-

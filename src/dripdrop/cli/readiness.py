@@ -34,13 +34,17 @@ def require_schema(url: str, schema: str) -> None:
 
 def unreachable(trouble: Exception) -> Unavailable:
     """Why the database cannot be used, said with what to do about it."""
-    reason = (str(trouble).strip().splitlines() or ["no reason given"])[-1].strip().rstrip(".")
+    lines = [line for line in str(trouble).splitlines() if line.strip()] or ["no reason given"]
+    # libpq says which address it tried, then why that failed; a second line only guesses.
+    reason = (
+        next((line for line in lines if "failed: " in line), lines[0]).rpartition("failed: ")[2].strip().rstrip(".")
+    )
     lowered = str(trouble).lower()
     if "does not exist" in lowered and "database" in lowered:
         cure = "Create it (createdb), or name another with --database or DRIPDROP_DATABASE_URL."
     elif "password" in lowered or "role" in lowered or "authentication" in lowered:
         cure = "Check user and password in DRIPDROP_DATABASE_URL."
-    elif "invalid" in lowered or "missing \"=\"" in lowered:
+    elif "invalid" in lowered or 'missing "="' in lowered:
         cure = "Write it as postgresql://user:password@host:5432/name."
     else:
         cure = "Check that the server runs and that DRIPDROP_DATABASE_URL names it."

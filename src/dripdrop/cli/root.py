@@ -6,7 +6,6 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Any
 
 import click
 
@@ -78,7 +77,7 @@ class Root(Group):
                 formatter.write_dl([(name.ljust(13), text) for name, (_, text) in commands.items()])
 
 
-@click.command("dripdrop", cls=Root, no_args_is_help=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command("dripdrop", cls=Root, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(None, "--version", package_name="dripdrop-engine", prog_name="dripdrop")
 def root() -> None:
     """Messaging sequences in your own PostgreSQL: never twice, never lost, always explained.
@@ -89,10 +88,13 @@ def root() -> None:
 
 def run(args: Sequence[str]) -> int:
     """Carry out a command line; answers the exit status. A user's mistake never shows a trace."""
-    said = Options(json="--json" in args, debug="--debug" in args or os.environ.get("DRIPDROP_DEBUG", "") not in ("", "0"))
+    said = Options(
+        json="--json" in args, debug="--debug" in args or os.environ.get("DRIPDROP_DEBUG", "") not in ("", "0")
+    )
     context: list[click.Context] = []
+    args = list(args) or ["--help"]
     try:
-        with root.make_context("dripdrop", list(args)) as ctx:
+        with root.make_context("dripdrop", args) as ctx:
             context.append(ctx)
             result = root.invoke(ctx)
             return result if isinstance(result, int) and not isinstance(result, bool) else 0
@@ -114,5 +116,3 @@ def _tell(problem: Exception, *, as_json: bool, debug: bool) -> int:
     from dripdrop.cli import trouble
 
     return trouble.tell(problem, as_json=as_json, debug=debug)
-
-

@@ -14,7 +14,9 @@ from dripdrop.cli.session import Session, with_session
 
 
 @click.command("setup", cls=Writing)
-@click.option("--sql", is_flag=True, help="Print the SQL that is missing (all of it without a database), apply nothing.")
+@click.option(
+    "--sql", is_flag=True, help="Print the SQL that is missing (all of it without a database), apply nothing."
+)
 @click.option("--alembic", type=click.Path(path_type=Path), help="Write a revision for this Alembic folder instead.")
 @click.option("--django", metavar="APP", help="Write a migration into this Django app instead.")
 @with_session

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
     from dripdrop.app import DripDrop
 
-_DATA = click.option("--data", multiple=True, metavar="K=V|JSON", help="The person's data: key=text, key:=JSON, or JSON.")
+_DATA = click.option(
+    "--data", multiple=True, metavar="K=V|JSON", help="The person's data: key=text, key:=JSON, or JSON."
+)
 
 
 def _step(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -36,9 +38,18 @@ def preview(session: Session, step: str, sequence: str | None, data: tuple[str, 
     message = drip.preview(key, sequence=sequence, data=facts)
     fields = {name: value for name, value in output.plain(message).items() if value not in (None, "", [], {})}
     bodies = [name for name in ("subject", "text", "body", "html") if name in fields]
-    facts_shown = [(name, value) for name, value in fields.items() if name not in ("text", "html", "body")]
+    facts_shown = [(name, _readable(value)) for name, value in fields.items() if name not in ("text", "html", "body")]
     shown = [each for name in bodies if name != "subject" for each in ("", f"── {name}", str(fields[name]))]
     session.show({"message": message}, output.pairs(facts_shown), *shown)
+
+
+def _readable(value: Any) -> Any:
+    """An address as it is written in a mail program; anything else as it is."""
+    if isinstance(value, list):
+        return [_readable(each) for each in value]
+    if isinstance(value, dict) and set(value) == {"email", "name"}:
+        return f"{value['name']} <{value['email']}>" if value["name"] else value["email"]
+    return value
 
 
 @click.command("send-test", cls=Writing)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property, wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from dripdrop.app import AsyncDripDrop, DripDrop
     from dripdrop.config import Config
 
-P = ParamSpec("P")
 T = TypeVar("T")
 HOME = Path(".dripdrop")
 
@@ -29,7 +28,7 @@ class Session:
 
     def __init__(self, ctx: click.Context) -> None:
         self._ctx = ctx
-        self._key: str | None = None  # the development key, once the embedded database is in use
+        self.overrides: dict[str, Any] = {}  # what a command decides for itself, as `dev` does
         self.options: Options = options_of(ctx)
 
     @property
@@ -44,7 +43,7 @@ class Session:
         """The settings of this moment: the command line's, then the app's or the environment's."""
         from dripdrop.config import load
 
-        return load(self._given()) if self.app is None else self.app._core.config()  # type: ignore[no-any-return]
+        return load(self._given()) if self.app is None else self.app._core.config()
 
     @cached_property
     def app(self) -> Any:
@@ -59,7 +58,8 @@ class Session:
         from dripdrop.errors import Invalid
 
         # Our script's own folder stands first on the path, not the folder somebody works in.
-        sys.path.insert(0, os.getcwd())
+        if os.getcwd() not in sys.path:
+            sys.path.insert(0, os.getcwd())
         found = load_app(reference)
         if not isinstance(found, Facade):
             message = f"The app {reference!r} is a {type(found).__name__}, not a DripDrop object."
@@ -125,15 +125,20 @@ class Session:
     def embedded(self, folder: Path = HOME) -> str:
         """Use the embedded PostgreSQL, and its key where there is no other; answers the database's URL."""
         from dripdrop import embedded
-        from dripdrop.config import dev_key
 
         if not list(folder.glob("pg*/data/PG_VERSION")):
             self.note(f"No database is configured: making one in {folder}/. For another, set DRIPDROP_DATABASE_URL.")
         server = embedded.start(folder)
         self._ctx.call_on_close(server.close)
-        if self.config().encryption_key is None:
-            self._key = dev_key(folder.parent)
+        self.use_dev_key(folder)
         return server.url
+
+    def use_dev_key(self, folder: Path = HOME) -> None:
+        """Seal with the key kept in the folder, unless somebody configured one."""
+        from dripdrop.config import dev_key
+
+        if self.config().encryption_key is None:
+            self.overrides["encryption_key"] = dev_key(folder.parent)
 
     def _embedded(self) -> str:
         url = self.embedded()
@@ -144,7 +149,7 @@ class Session:
         return url
 
     def _given(self) -> dict[str, Any]:
-        given = {"database": self.options.database, "app": self.options.app, "encryption_key": self._key}
+        given = {"database": self.options.database, "app": self.options.app, **self.overrides}
         return {name: value for name, value in given.items() if value is not None}
 
     def _made(self, kind: Callable[..., Any]) -> Any:
@@ -166,11 +171,11 @@ class Session:
         return drip if self.options.tenant is None else drip.for_tenant(self.options.tenant)
 
 
-def with_session(function: Callable[Concatenate[Session, P], T]) -> Callable[P, T]:
+def with_session(function: Callable[..., T]) -> Callable[..., T]:
     """Hand a command its session as the first argument."""
 
     @wraps(function)
-    def run(*args: P.args, **kwargs: P.kwargs) -> T:
+    def run(*args: Any, **kwargs: Any) -> T:
         return function(Session(click.get_current_context()), *args, **kwargs)
 
     return run

@@ -23,12 +23,12 @@ def status(session: Session) -> None:
         (
             each["key"],
             each["version"] or "no version",
-            "active" if each["active"] else "inactive",
+            each["active"],
             *(each["enrollments"].get(state, 0) for state in ("active", "paused", "completed", "cancelled")),
         )
         for each in found["sequences"]
     ]
-    columns = ("sequence", "version", "", "active", "paused", "completed", "cancelled")
+    columns = ("sequence", "version", "on", "active", "paused", "completed", "cancelled")
     oldest = found["oldest_due"]
     workers = found["workers"]
     facts = (
@@ -94,6 +94,8 @@ def _workers(workers: dict[str, int]) -> str:
 
 
 def _stop(stop: dict[str, Any]) -> str:
-    what = {"all": "everything", "tenant": f"tenant {stop['tenant']}"}.get(stop["kind"], f"{stop['kind']} {stop['target']}")
+    what = {"all": "everything", "tenant": f"tenant {stop['tenant']}"}.get(
+        stop["kind"], f"{stop['kind']} {stop['target']}"
+    )
     why = f" ({stop['reason']})" if stop["reason"] else ""
     return f"{what} since {output.when(stop['since'])}{why}"

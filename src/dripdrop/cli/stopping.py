@@ -15,9 +15,9 @@ from dripdrop.cli.subject import suggesting
 def _target(function: Callable[..., Any]) -> Callable[..., Any]:
     function = click.option("--adapter", metavar="NAME", help="What goes through this adapter.")(function)
     function = click.option("--sequence", metavar="KEY", help="This sequence.")(function)
-    return click.option("--all", "everything", is_flag=True, help="Everything; with --tenant, everything of the tenant.")(
-        function
-    )
+    return click.option(
+        "--all", "everything", is_flag=True, help="Everything; with --tenant, everything of the tenant."
+    )(function)
 
 
 @click.command("stop", cls=Writing)
@@ -30,7 +30,10 @@ def stop(session: Session, everything: bool, sequence: str | None, adapter: str 
     with session.writing() as drip, suggesting(drip, sequence):
         made = drip.stop(**target, reason=reason)
     verb = "would be" if session.dry_run else "is"
-    session.done({"stop": made, "dry_run": session.dry_run}, f"Sending {verb} stopped for {said}. Lift it with: dripdrop go")
+    session.done(
+        {"stop": made, "dry_run": session.dry_run},
+        f"Sending {verb} stopped for {said}. To lift it: dripdrop go with the same options.",
+    )
 
 
 @click.command("go", cls=Writing)

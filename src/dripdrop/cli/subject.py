@@ -56,7 +56,7 @@ def suggesting(drip: DripDrop, sequence: str | None) -> Iterator[None]:
     try:
         yield
     except NotFound as missing:
-        if sequence is None or repr(sequence) not in missing.message:
+        if sequence is None or sequence not in missing.message:
             raise
         close = suggestion(sequence, [each.key for each in drip.sequences.list()]).strip()
         raise NotFound(missing.message, cure=close or missing.cure, code=missing.code) from missing

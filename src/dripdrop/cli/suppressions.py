@@ -30,7 +30,9 @@ def suppressions() -> None:
 def list_(session: Session, **wanted: Any) -> None:
     """List suppressions, newest first."""
     found = session.drip.suppressions.list(**wanted)
-    rows = [(each.channel, each.recipient, each.reason, each.topic or "all", each.expires_at, each.source) for each in found]
+    rows = [
+        (each.channel, each.recipient, each.reason, each.topic or "all", each.expires_at, each.source) for each in found
+    ]
     columns = ("channel", "recipient", "reason", "topic", "until", "source")
     session.show({"suppressions": found}, output.table(columns, rows, empty="Nobody is suppressed."))
 
@@ -57,9 +59,7 @@ def check(session: Session, channel: str, recipient: str, topic: str | None) -> 
 @_TOPIC
 @click.option("--until", type=click.DateTime(), help="Not for good, but until then (UTC).")
 @with_session
-def add(
-    session: Session, channel: str, recipient: str, reason: str, topic: str | None, until: datetime | None
-) -> None:
+def add(session: Session, channel: str, recipient: str, reason: str, topic: str | None, until: datetime | None) -> None:
     """Write no more to a recipient."""
     end = None if until is None else until.replace(tzinfo=UTC)
     with session.writing() as drip:

@@ -42,7 +42,9 @@ def print_findings(findings: list[Finding], *, stderr: bool = False) -> None:
     for finding in findings:
         mark, style = ("!", "yellow") if finding.severity == "warning" else ("✗", "red")
         place = finding.path if finding.line is None else f"{finding.path}, line {finding.line}"
-        out.print(Text.assemble((f"{mark} ", style), (place, "bold"), f": {finding.message}", (f" [{finding.code}]", "dim")))
+        out.print(
+            Text.assemble((f"{mark} ", style), (place, "bold"), f": {finding.message}", (f" [{finding.code}]", "dim"))
+        )
         if finding.cure:
             out.print(Text(f"  {finding.cure}"))
 

@@ -12,7 +12,7 @@ import click
 import orjson
 
 
-class SubscriberType(click.ParamType):
+class SubscriberType(click.ParamType):  # type: ignore[type-arg]
     """`user:42` is the subscriber 42 of type user; without a type it is a user."""
 
     name = "type:id"

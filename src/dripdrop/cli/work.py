@@ -10,7 +10,7 @@ import click
 
 from dripdrop.cli.options import Command
 from dripdrop.cli.session import Session, with_session
-from dripdrop.errors import MissingExtra
+from dripdrop.errors import MissingExtra, Unreadable
 
 if TYPE_CHECKING:
     from dripdrop.engine.dispatcher import Run
@@ -24,7 +24,7 @@ def worker(session: Session, once: bool) -> None:
 
     Any number of these may run, on any number of machines.
     """
-    _log(session)
+    log(session)
     _require_key(session)
     if once:
         run = asyncio.run(_once(session))
@@ -45,7 +45,7 @@ def serve(session: Session, host: str, port: int) -> None:
         import uvicorn
     except ModuleNotFoundError:
         raise MissingExtra("Serving pages", "web") from None
-    _log(session)
+    log(session)
     session.config().secrets()
     app = session.awaited().asgi()
     session.note(f"Serving http://{host}:{port}/. Stop with Ctrl-C.")
@@ -76,12 +76,21 @@ def _said(run: Run) -> str:
 
 def _require_key(session: Session) -> None:
     """A worker without the right key would put every message off: better not to begin."""
-    from dripdrop.services.doctor import first_unreadable
+    from dripdrop.services import doctor
 
-    first_unreadable(session.drip, session.config())
+    drip = session.drip
+    session.config().encryption_keys()
+    found = doctor.unreadable(drip._run(doctor.all_adapters), session.config())
+    if found:
+        raise Unreadable(
+            f"Nothing is sent through {found[0].path.removeprefix('adapter ')}: {found[0].message}",
+            cure=found[0].cure,
+            code=found[0].code,
+        )
 
 
-def _log(session: Session) -> None:
+def log(session: Session) -> None:
+    """What the engine says goes to standard error; with --debug all of it."""
     level = logging.DEBUG if session.options.debug else logging.INFO
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("dripdrop").setLevel(level)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import smtplib
 import subprocess
 import sys
 from collections import Counter
@@ -14,7 +15,9 @@ from dripdrop.demo.processes import Trouble, first_line
 
 @dataclass(slots=True)
 class Mailroom:
-    """`accepted` counts by token; `refused` and `stalled` hold addresses and tokens; `links` unsubscribe links."""
+    """`accepted` counts by token, `by_step` each token once; `refused` and `stalled` hold addresses and tokens; `links`
+    are the unsubscribe links in the mail, by person.
+    """
 
     process: subprocess.Popen[bytes]
     port: int
@@ -23,6 +26,7 @@ class Mailroom:
     refused: set[str] = field(default_factory=set)
     stalled: set[str] = field(default_factory=set)
     links: dict[str, str] = field(default_factory=dict)
+    by_step: Counter[str] = field(default_factory=Counter)
     _read_to: int = 0
 
     def look(self) -> None:
@@ -37,12 +41,26 @@ class Mailroom:
         if self.process.poll() is not None:
             raise Trouble(f"The SMTP server ended by itself, with status {self.process.returncode}.")
 
+    @property
+    def size(self) -> int:
+        """How much has been read of the log: it grows with everything that the server decides."""
+        return self._read_to
+
+    def come_to_rest(self) -> None:
+        """Return when whatever came before this moment, from connections that are gone by now, is in the log."""
+        for _ in range(2):
+            with smtplib.SMTP("127.0.0.1", self.port, local_hostname="demo.example", timeout=10) as connection:
+                connection.noop()
+        self.look()
+
     def _take(self, line: dict[str, str]) -> None:
         match line["verdict"]:
             case "accepted":
+                person, step, _ = line["token"].split("/")
                 self.accepted[line["token"]] += 1
+                self.by_step[step] += self.accepted[line["token"]] == 1
                 if line["unsubscribe"]:
-                    self.links[line["token"].partition("/")[0]] = line["unsubscribe"]
+                    self.links[person] = line["unsubscribe"]
             case "refused":
                 self.refused.add(line["to"])
             case "stalled":

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 from email.parser import BytesHeaderParser
 from email.policy import default as MODERN
@@ -73,22 +74,22 @@ def _domain(address: str) -> str:
     return address.rpartition("@")[2].lower()
 
 
-async def serve(path: str) -> None:
+async def serve(log: TextIO) -> None:
     """Serve until the input ends; the port is the first line of the output."""
     from aiosmtpd.smtp import SMTP
 
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
-    loop.add_reader(sys.stdin.fileno(), lambda: None if sys.stdin.buffer.read1(64) else ended.set())
-    with open(path, "a", encoding="utf-8") as log:
-        mailboxes = Mailboxes(log)
-        server = await loop.create_server(
-            lambda: SMTP(mailboxes, hostname=NAME, ident="demo", enable_SMTPUTF8=True, loop=loop), "127.0.0.1", 0
-        )
-        print(server.sockets[0].getsockname()[1], flush=True)
-        await ended.wait()
-        server.close()
+    loop.add_reader(sys.stdin.fileno(), lambda: None if os.read(sys.stdin.fileno(), 64) else ended.set())
+    mailboxes = Mailboxes(log)
+    server = await loop.create_server(
+        lambda: SMTP(mailboxes, hostname=NAME, ident="demo", enable_SMTPUTF8=True, loop=loop), "127.0.0.1", 0
+    )
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await ended.wait()
+    server.close()
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(sys.argv[1]))
+    with open(sys.argv[1], "a", encoding="utf-8") as file:
+        asyncio.run(serve(file))

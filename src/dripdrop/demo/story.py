@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from types import TracebackType
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -25,7 +24,7 @@ class Story:
         """`aside` tells it on standard error; `totals` are how many messages are expected of each step."""
         self.console = Console(stderr=aside, highlight=False)
         self.began = monotonic()
-        self._totals = totals
+        self.totals = totals
         self._now: datetime | None = None
         self._received: Mapping[str, int] = {}
         self._workers: Mapping[str, str] = {}
@@ -36,7 +35,11 @@ class Story:
             self._live.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *error: object) -> None:
+        self._live.stop()
+
+    def rest(self) -> None:
+        """The picture goes; what is told from now on stands alone."""
         self._live.stop()
 
     @property
@@ -46,13 +49,12 @@ class Story:
 
     def tell(self, text: str, *, style: str = "") -> None:
         """One thing that happened, with the virtual time at which it did."""
-        line = Text(f"{moment(self._now):<16}", style="cyan") if self._now else Text(" " * 16)
-        line.append(text, style=style)
-        self.console.print(line, soft_wrap=True)
+        when = f"{moment(self._now):<12}" if self._now else ""
+        self.console.print(Text.assemble((when, "cyan"), (text, style)), soft_wrap=True)
 
     def show(self, now: datetime, received: Mapping[str, int], workers: Mapping[str, str]) -> None:
         """Where it stands: virtual time, messages taken by the server of each step, the workers' states."""
-        if self._now is None or now.date() != self._now.date():
+        if self._now is None or now.date() > self._now.date():
             self.console.print(Text(f"\n{now:%A, %-d %B %Y}", style="bold"))
         self._now, self._received, self._workers = now, received, workers
 
@@ -65,7 +67,7 @@ class Story:
             head.append(f"{sign} {name}  ", style=colour)
         head.append(f"{self.seconds:4.0f} s", style="dim")
         bars = Table.grid(padding=(0, 2))
-        for step, total in self._totals.items():
+        for step, total in self.totals.items():
             done = self._received.get(step, 0)
             bars.add_row(step, ProgressBar(total=total, completed=done, width=40), f"{done} of {total}")
         return Group(Text(""), head, bars)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from rich.console import Console
@@ -19,17 +19,23 @@ from dripdrop.demo.tally import Tally
 from dripdrop.operations.explaining import Entry
 
 MOST_WRONG = 10
+REMARKABLE: dict[str, Callable[[Row], bool]] = {
+    "who was asleep when the week began": lambda row: row.data["timezone"] == "America/Los_Angeles",
+    "whose mailbox does not exist": lambda row: row.email.endswith("@nobody.example"),
+    "who unsubscribed": lambda row: row.happens.startswith("unsubscribes"),
+    "who complained": lambda row: row.happens.startswith("complains"),
+}
 
 
-def print_summary(console: Console, tally: Tally, rows: Iterable[Row]) -> None:
-    """The table of the steps, and the verdict."""
+def print_summary(console: Console, tally: Tally, rows: Iterable[Row], steps: Iterable[str]) -> None:
+    """The table of the steps, in their order, and the verdict."""
     console.print()
-    console.print(_steps(tally, rows))
+    console.print(_table(tally, rows, steps))
     console.print()
     if tally.wrong:
         more = len(tally.wrong) - MOST_WRONG
-        said = [*tally.wrong[:MOST_WRONG], *([f"... and {more} more."] if more > 0 else [])]
-        console.print(Panel("\n".join(said), title="This is not right", border_style="red", expand=False))
+        shown = [*tally.wrong[:MOST_WRONG], *([f"... and {more} more."] if more > 0 else [])]
+        console.print(Panel("\n".join(shown), title="This is not right", border_style="red", expand=False))
         return
     said = (
         f"{tally.received_by_smtp:,} messages had to arrive, and {tally.received_by_smtp:,} did.\n"
@@ -53,14 +59,28 @@ def print_people(console: Console, drip: DripDrop, chosen: Mapping[str, Row]) ->
         console.print(Padding(_entries(found.entries, row.data["timezone"]), (0, 0, 0, 2)))
 
 
-def _steps(tally: Tally, rows: Iterable[Row]) -> Table:
+def remarkable(people: Mapping[str, Row], doubts: Iterable[tuple[str, str]]) -> dict[str, Row]:
+    """Some people to whom something happened; `doubts` are (id, how it was settled)."""
+    found: dict[str, Row] = {}
+    settled = {way: person for person, way in reversed(list(doubts))}
+    for way, what in (("sent", "whose message was in doubt and had arrived"), ("resend", "whose message had not")):
+        if way in settled:
+            found[what] = people[settled[way]]
+    for what, holds in REMARKABLE.items():
+        row = next(filter(holds, people.values()), None)
+        if row is not None:
+            found[what] = row
+    return found
+
+
+def _table(tally: Tally, rows: Iterable[Row], steps: Iterable[str]) -> Table:
     wanted: Counter[tuple[str, str]] = Counter()
     for row in rows:
         wanted.update((each.what, each.kind) for each in row.expect if each.kind != "rejected")
     table = Table(box=None, padding=(0, 2), header_style="dim")
     for name in ("", "to arrive", "arrived", "to be refused", "to be skipped"):
         table.add_column(name, justify="right" if name else "left")
-    for step in sorted({step for step, _ in wanted}, key=lambda step: -wanted[step, "message"]):
+    for step in steps:
         figures = [wanted[step, "message"], tally.by_step.get(step, 0), wanted[step, "refused"], wanted[step, "skip"]]
         table.add_row(step, *(str(each) if each else "·" for each in figures))
     return table

@@ -26,13 +26,18 @@ class Jump:
 
 
 def on_the_wire(now: datetime) -> Flow[list[Row]]:
-    """Open attempts as (name of the worker, id, seconds)."""
+    """Open attempts as (name of the worker, recipient, token, seconds)."""
     return (yield from SQL.all("on_the_wire", now=now))
 
 
 def held(now: datetime, pid: int) -> Flow[dict[UUID, str]]:
     """What the worker of that process holds: states by execution."""
     return {row["id"]: row["state"] for row in (yield from SQL.all("held", pid=str(pid)))}
+
+
+def time(now: datetime) -> Flow[datetime]:
+    """Business time."""
+    return (yield from keeping.time(now))
 
 
 def alive(now: datetime) -> Flow[int]:
@@ -42,7 +47,7 @@ def alive(now: datetime) -> Flow[int]:
 
 
 def in_doubt(now: datetime) -> Flow[list[Row]]:
-    """What nobody can say the outcome of, as (id, visit, subscriber_id, step)."""
+    """What nobody can say the outcome of, as (id, subscriber_id, token)."""
     return (yield from SQL.all("in_doubt"))
 
 
@@ -65,10 +70,17 @@ def move_on(now: datetime, until: datetime | None) -> Flow[Jump]:
     if due or taken:
         return Jump(now, busy=True)
     coming = yield from keeping.next_due(now)
-    if coming is None and until is None or until is not None and until <= now:
+    over = coming is None if until is None else until <= now
+    if over:
         return Jump(now, over=True)
     ends = [each for each in (coming and coming + TOGETHER, until) if each is not None]
     if not (yield from keeping.advance_clock(now, min(ends))):
         return Jump(now, busy=True)
     yield from enrollments.wake()
     return Jump(min(ends))
+
+
+def has_schema(now: datetime) -> Flow[bool]:
+    """Whether somebody has been here before."""
+    rows = yield from SQL.all("has_schema")
+    return bool(rows[0]["there"])

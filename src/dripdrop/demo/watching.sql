@@ -1,8 +1,11 @@
 -- name: on_the_wire
 -- Who has which attempt open, and for how many seconds. Business time does not jump while anybody holds anything.
-select w.name, q.id, extract(epoch from %(now)s::timestamptz - a.started_at)::float8 as seconds
+select w.name, a.recipient, e.subscriber_id || '/' || st.key || '/' || q.visit as token,
+       extract(epoch from %(now)s::timestamptz - a.started_at)::float8 as seconds
   from dripdrop.execution_queue q
   join dripdrop.workers w on w.id = q.worker_id
+  join dripdrop.enrollments e on e.id = q.enrollment_id
+  join dripdrop.steps st on st.id = q.step_id
   join dripdrop.delivery_attempts a on a.execution_id = q.id and a.number = q.attempt
  where q.state = 'sending' and a.outcome is null;
 
@@ -14,7 +17,7 @@ select q.id, q.state from dripdrop.execution_queue q join dripdrop.workers w on 
 select count(*) as number from dripdrop.workers w where w.heartbeat_at + w.lease > clock_timestamp();
 
 -- name: in_doubt
-select q.id, q.visit, e.subscriber_id, st.key as step
+select q.id, e.subscriber_id, e.subscriber_id || '/' || st.key || '/' || q.visit as token
   from dripdrop.execution_queue q
   join dripdrop.enrollments e on e.id = q.enrollment_id
   join dripdrop.steps st on st.id = q.step_id
@@ -37,3 +40,6 @@ select e.subscriber_id, st.key, q.visit, q.state::text, null
   from dripdrop.execution_queue q
   join dripdrop.enrollments e on e.id = q.enrollment_id
   join dripdrop.steps st on st.id = q.step_id;
+
+-- name: has_schema
+select to_regnamespace('dripdrop') is not null as there;

@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import httpx2
 
 from dripdrop.app import AsyncDripDrop, DripDrop
+from dripdrop.config import Config
 from dripdrop.demo.people import Row
 from dripdrop.demo.processes import Trouble
 
@@ -31,7 +31,7 @@ class Happening:
 HAPPENINGS = (
     Happening(timedelta(days=1, hours=3), "cancels on Tuesday", "{} people cancel: the event ends their enrollment"),
     Happening(timedelta(days=1, hours=6), "unsubscribes on Tuesday", "{} people click Unsubscribe in their mail"),
-    Happening(timedelta(days=2, hours=21), "complains on Thursday", "{} people complain: their addresses are suppressed"),
+    Happening(timedelta(days=2, hours=21), "complains on Thursday", "{} people complain: they are suppressed"),
     Happening(timedelta(days=5, hours=3), "cancels on Saturday", "{} more people cancel"),
 )
 
@@ -47,7 +47,7 @@ def beginning(now: datetime) -> datetime:
 class Life:
     """Lets people do what their rows say."""
 
-    def __init__(self, drip: DripDrop, url: str, config: Mapping[str, Any]) -> None:
+    def __init__(self, drip: DripDrop, url: str, config: Config) -> None:
         self._drip = drip
         self._url = url
         self._config = config

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+from importlib import import_module
 
 
 def end_with_input() -> None:
@@ -17,11 +18,5 @@ def end_with_input() -> None:
 
 if __name__ == "__main__":
     threading.Thread(target=end_with_input, daemon=True).start()
-    try:
-        from dripdrop.cli import main
-    except ImportError:
-        from dripdrop.app import DripDrop
-
-        DripDrop().run_worker()
-    else:
-        main(["worker"])
+    # By its name, as a shell would: the demo stands below the command line, which starts it.
+    sys.exit(import_module("dripdrop.cli").main(["worker"]))

@@ -9,11 +9,13 @@ from typing import Any, TypeAlias
 from uuid import UUID
 
 from dripdrop.errors import Conflict, Invalid, NotFound
-from dripdrop.operations import adopting, authoring
-from dripdrop.operations.authoring import AnyVersion
+from dripdrop.operations import adopting, owning
+from dripdrop.operations.owning import AnyVersion
 from dripdrop.rules import reading
 from dripdrop.rules.condition import OPERATORS
 from dripdrop.rules.definition import Condition, Mode, Step, Timing, Transition, Version
+from dripdrop.rules.document import SequenceDocument
+from dripdrop.rules.plain import plain
 from dripdrop.store import sequences
 from dripdrop.store.flow import Flow
 from dripdrop.store.scope import Scope
@@ -59,33 +61,39 @@ def add_step(
 
     Raises Invalid (with findings), Conflict (`step_taken`), IllegalMove (`version_published`).
     """
-    edition = yield from authoring.own_draft(scope, version)
+    edition = yield from owning.own_draft(scope, version)
     written = {
         "name": name,
         "channel": channel,
-        "position": position,
         "adapter": str(adapter) if adapter else None,
         "adapter_override": str(adapter_override) if adapter_override else None,
         "template": {("body" if channel == "sms" else "text"): template} if isinstance(template, str) else template,
-        "timing": None,
         "config": dict(config or {}),
         "active": active,
     }
-    document, problems = reading.read({"sequence": "draft", "steps": [{"key": key, **written}]})
-    if document is None or problems or not document.steps:
-        raise authoring.refusal("The step cannot be added", problems)
-    step = replace(document.steps[0], timing=reading.read_timing(timing), position=position)
-    resolved, unknown = yield from adopting.resolved(scope, replace(document, steps=(step,)))
-    if unknown:
-        raise authoring.refusal("The step cannot be added", unknown)
-    ids = yield from sequences.insert_steps(now, edition, resolved.steps)
+    step = replace(_step(key, written, position), timing=reading.read_timing(timing))
+    step = yield from _with_adapters(scope, step)
+    ids = yield from sequences.insert_steps(now, edition, [step])
     if ids is None:
-        raise Conflict(
-            f"Version {edition.number} has a step of the key {key!r} or the position {position} already.",
-            cure="Choose another.",
-            code="step_taken",
-        )
-    return replace(resolved.steps[0], id=ids[0])
+        message = f"Version {edition.number} has a step of the key {key!r} or the position {position} already."
+        raise Conflict(message, cure="Choose another.", code="step_taken")
+    return replace(step, id=ids[0])
+
+
+def _step(key: str, written: Mapping[str, Any], position: int | None) -> Step:
+    """The step as a file would have it; a position that is None stays so."""
+    source = {"sequence": "draft", "steps": [{"key": key, **written, "position": position}]}
+    document, problems = reading.read(source)
+    if document is None or problems:
+        raise owning.refusal("step", "The step cannot be added", problems)
+    return document.steps[0]
+
+
+def _with_adapters(scope: Scope, step: Step) -> Flow[Step]:
+    document, problems = yield from adopting.resolved(scope, SequenceDocument("draft", "Draft", (step,)))
+    if problems:
+        raise owning.refusal("step", "The step cannot be added", problems)
+    return document.steps[0]
 
 
 def add_transition(
@@ -99,7 +107,7 @@ def add_transition(
     priority: int = 0,
 ) -> Flow[AddedTransition]:
     """A way of a draft from a step (None: the way in) to a step (None: the end), the lowest priority first."""
-    edition = yield from authoring.own_draft(scope, version)
+    edition = yield from owning.own_draft(scope, version)
     loaded = yield from sequences.load_version(edition.id)
     if mode not in ("always", "all", "any"):
         raise Invalid(f"There is no mode {mode!r}.", cure="Use always, all or any.", code="unknown_word")
@@ -127,13 +135,15 @@ def add_condition(
     """A condition of exactly one step or transition of a draft; raises Invalid, NotFound, IllegalMove."""
     if (step is None) == (transition is None):
         raise Invalid("A condition has one owner.", cure="Give step or transition.", code="condition_owner")
-    condition = _condition(condition_type, field_path, operator, expected_value, hook, http_hook, dict(config or {}))
+    condition = _condition(
+        condition_type, field_path, operator, plain(expected_value), hook, http_hook, plain(dict(config or {}))
+    )
     step_id = step.id if isinstance(step, Step) else step
     way_id = transition.id if isinstance(transition, AddedTransition) else transition
     owner = yield from sequences.owner_of(scope, step=step_id, transition=way_id)
     if owner is None:
         raise NotFound("There is no such step or transition.", cure="Add the condition to one of a draft's.")
-    edition = yield from authoring.own_draft(scope, owner)
+    edition = yield from owning.own_draft(scope, owner)
     begin = yield from sequences.count_conditions(step_id or way_id)
     ids = yield from sequences.insert_conditions(now, edition, [(step_id, way_id, [condition])], begin=begin)
     return AddedCondition(ids[0], edition.id, condition)

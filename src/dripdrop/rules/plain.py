@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
 from enum import Enum
+from math import isfinite
 from typing import Any
 from uuid import UUID
 
 from dripdrop.errors import Finding, Invalid
 
+_UNPAIRED = re.compile("[\ud800-\udfff]")
 MAX_DEPTH = 40
 MAX_NODES = 200_000
 
@@ -38,9 +41,9 @@ class _Copy:
         if isinstance(value, bool) or type(value).__name__ == "ScalarBoolean":
             return bool(value)
         if isinstance(value, (str, UUID)):
-            return str(value)
+            return _text(str(value))
         if isinstance(value, (int, float, Decimal)):
-            return int(value) if isinstance(value, int) else float(value)
+            return _number(int(value) if isinstance(value, int) else float(value))
         return self._composed(value, depth)
 
     def _composed(self, value: Any, depth: int) -> Any:
@@ -57,7 +60,20 @@ class _Copy:
     def _key(self, key: Any) -> str:
         if isinstance(key, bool):
             return "true" if key else "false"
-        return str(key)
+        return _text(str(key))
+
+
+def _text(value: str) -> str:
+    # PostgreSQL's jsonb holds neither NUL nor half a character.
+    if "\x00" in value or (not value.isascii() and _UNPAIRED.search(value)):
+        raise _refusal("not_plain", "A text holds NUL or half a character.", "Remove it.")
+    return value
+
+
+def _number(value: int | float) -> int | float:
+    if (isinstance(value, int) and value.bit_length() > 63) or (isinstance(value, float) and not isfinite(value)):
+        raise _refusal("not_plain", "A number is too large.", "Write it as text.")
+    return value
 
 
 def _refusal(code: str, message: str, cure: str) -> Invalid:

@@ -8,11 +8,13 @@ select %(tenant)s::text, %(sequence_id)s::uuid, %(version_id)s::uuid, g.subscrib
        %(now)s::timestamptz, %(now)s::timestamptz, g.metadata::jsonb
   from unnest(%(types)s::text[], %(ids)s::text[], %(step_ids)s::uuid[], %(metadata)s::text[])
     as g(subscriber_type, subscriber_id, step_id, metadata)
- where %(reentry)s::boolean or not exists (
-    select 1 from dripdrop.enrollments old
+ -- A scalar look-up, since EXISTS may be answered by hashing everybody who ever went through.
+ where %(reentry)s::boolean or (
+    select old.id from dripdrop.enrollments old
      where old.tenant_key = %(tenant)s::text and old.subscriber_type = g.subscriber_type
        and old.subscriber_id = g.subscriber_id and old.sequence_id = %(sequence_id)s::uuid
-       and old.state in ('completed', 'cancelled'))
+       and old.state in ('completed', 'cancelled')
+     limit 1) is null
 on conflict (tenant_key, sequence_id, subscriber_type, subscriber_id) where state in ('active', 'paused') do nothing
 returning e.id, e.subscriber_type, e.subscriber_id;
 
@@ -33,7 +35,7 @@ with given as materialized (
     select %(tenant)s::text, g.id, 1, g.step_id, 'enrolled', 'active', g.reasons::jsonb, %(now)s::timestamptz
       from given g
 )
-select id, enrollment_id from queued;
+select count(*) as queued from queued;
 
 -- name: standing
 -- What stands in the way of an enrollment that was not made: a live one first, else the newest ended one.

@@ -60,7 +60,7 @@ def failed() -> Conflict:
 
 
 def needs_own(connection: Any) -> bool:
-    """Whether a psycopg connection is in no transaction and begins none by itself; raises where it is in a failed one."""
+    """Whether a psycopg connection is in no transaction and begins none by itself; raises Conflict in a failed one."""
     status = connection.info.transaction_status
     if status == TransactionStatus.INERROR:
         raise failed()

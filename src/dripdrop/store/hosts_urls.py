@@ -37,8 +37,13 @@ def _of_engine(engine: Any) -> dict[str, Any]:
     if isinstance(more.get("ssl"), str):
         more["sslmode"] = more["ssl"]
     return {
-        "user": url.username, "password": url.password, "host": url.host, "port": url.port, "dbname": url.database, **more
-    }  # fmt: skip
+        "user": url.username,
+        "password": url.password,
+        "host": url.host,
+        "port": url.port,
+        "dbname": url.database,
+        **more,
+    }
 
 
 def _url(params: dict[str, Any]) -> str:

@@ -713,8 +713,10 @@ create trigger adapter_sequence_budgets_tenant before insert or update on dripdr
     for each row execute function dripdrop.check_adapter_tenant();
 
 -- Months of partitions from the one that holds `moment` on; answers how many were made. DEFAULT is a net: what it holds
--- for a month moves into that month's partition.
-create function dripdrop.make_partitions(moment timestamptz, months integer) returns integer language plpgsql as $$
+-- for a month moves into that month's partition. Nobody waits long here for a reader, since everybody else would wait
+-- behind: what could not be made now is made next time.
+create function dripdrop.make_partitions(moment timestamptz, months integer) returns integer language plpgsql
+    set lock_timeout = '1s' as $$
 declare
     parent text;
     key_column text;
@@ -741,21 +743,26 @@ begin
             high := dripdrop.uuid7_floor((month + interval '1 month') at time zone 'UTC');
             execute format('select exists (select 1 from dripdrop.%I where %I >= $1 and %I < $2)',
                 parent || '_default', key_column, key_column) into stray using low, high;
+            -- Attaching leaves the parent readable and writable; making it as a partition would not.
+            execute format('create table dripdrop.%I (like dripdrop.%I including all)', child, parent);
             if stray then
                 execute format('alter table dripdrop.%I detach partition dripdrop.%I', parent, parent || '_default');
-            end if;
-            execute format('create table dripdrop.%I partition of dripdrop.%I for values from (%L) to (%L)',
-                child, parent, low, high);
-            if stray then
                 execute format('with moved as (delete from dripdrop.%I where %I >= %L and %I < %L returning *)
                     insert into dripdrop.%I select * from moved',
                     parent || '_default', key_column, low, key_column, high, child);
+            end if;
+            execute format('alter table dripdrop.%I attach partition dripdrop.%I for values from (%L) to (%L)',
+                parent, child, low, high);
+            if stray then
                 execute format('alter table dripdrop.%I attach partition dripdrop.%I default', parent, parent || '_default');
             end if;
             made := made + 1;
         end loop;
     end loop;
     return made;
+exception when lock_not_available then
+    raise warning 'no partitions were made: a table is in use';
+    return 0;
 end
 $$;
 select dripdrop.make_partitions(clock_timestamp(), 6);
