@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     book = Book()
     cast = Cast(book, say)
     with arena() as place:
-        facts = {**place.facts(), "cores": report.cores(), "pace": [pace.warmup, pace.seconds, pace.rounds]}
+        facts = {**place.facts(), **report.machine(), "pace": [pace.warmup, pace.seconds, pace.rounds]}
         _measure(asked, pace, place, cast, book, say)
     facts["sides"] = cast.packages
     print(report.table(book, facts, quick=asked.quick))

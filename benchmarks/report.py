@@ -13,6 +13,8 @@ from benchmarks.contest import Book
 from benchmarks.sides import Sample
 from benchmarks.targets import FIGURES, ONLY_IN_FULL, RATIOS, Limit, Row
 
+BUSY = 0.4  # of its cores, before this run added its own work
+
 
 def table(book: Book, facts: dict[str, Any], *, quick: bool) -> str:
     """Facts, every round, ratios beside their targets, single figures, and what is missing."""
@@ -59,6 +61,8 @@ def missing(book: Book, *, quick: bool) -> dict[str, str]:
 def _facts(facts: dict[str, Any]) -> Iterable[str]:
     yield f"PostgreSQL {facts['postgresql']}, {facts['cores']} cores, fdatasync of 8 KB {facts['fdatasync_us']:.0f} us"
     yield "  " + ", ".join(f"{name}={value}" for name, value in facts["settings"].items())
+    if facts["load"] > BUSY * facts["cores"]:
+        yield f"  The machine was busy when this began (load {facts['load']}): even ratios of one run are doubtful."
     for side, packages in facts["sides"].items():
         yield f"  {side}: {packages}"
 
@@ -139,6 +143,11 @@ def _costs(sides: dict[str, list[Sample]]) -> dict[str, dict[str, float]]:
             "predicted_rate": round(figures.predicted_rate(cores(), python, postgres, processes), 1),
         }
     return found
+
+
+def machine() -> dict[str, Any]:
+    """The cores of this run, and how many processes wanted them when it began."""
+    return {"cores": cores(), "load": round(os.getloadavg()[0], 2)}
 
 
 def cores() -> int:

@@ -103,11 +103,11 @@ class Doomed:
 
     def send(self, judged: Judged) -> None:
         """The receiver has it; nobody was told."""
-        from dripdrop.engine.dispatcher import _Item
+        from dripdrop.engine.item import Item
 
         assert self.dispatcher is not None
         assert judged.adapter is not None
-        item = _Item(self.dispatcher, judged, self.world.runtime.config())
+        item = Item(self.dispatcher, judged, self.world.runtime.config())
         message = self.world.runtime.render(judged.claim, judged.adapter, self.world.runtime.config())
         self.world.provider.take(item._delivery(judged.adapter, message))
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from datetime import datetime
+from functools import partial
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import psycopg
 from psycopg import sql
@@ -39,13 +41,11 @@ async def cost(job: dict[str, Any]) -> dict[str, Any]:
     databases = {name: AsyncDatabase(job[name]) for name in ("few", "many")}
     policies = {name: dispatching.Policy(addresses=lambda _: (), window=lambda _: None) for name in databases}
     took: dict[str, list[float]] = {name: [] for name in databases}
-    worker = uuid4()
     for number in range(job["claims"] + UNCOUNTED):
         for name, database in databases.items():
+            claiming = partial(_claim, uuid4(), policies[name])
             begin = time.perf_counter()
-            claimed = await database.run(
-                lambda now, name=name: dispatching.claim(now, worker, policies[name], limit=BATCH)
-            )
+            claimed = await database.run(claiming)
             spent = time.perf_counter() - begin
             if len(claimed) != BATCH:
                 raise RuntimeError(f"a claim took {len(claimed)} of {BATCH}")
@@ -54,6 +54,10 @@ async def cost(job: dict[str, Any]) -> dict[str, Any]:
     for database in databases.values():
         await database.close()
     return took
+
+
+def _claim(worker: UUID, policy: dispatching.Policy, now: datetime) -> Any:
+    return dispatching.claim(now, worker, policy, limit=BATCH)
 
 
 def _more(connection: psycopg.Connection[Any], table: str, own: Mapping[str, str], source: sql.Composable) -> None:

@@ -27,8 +27,8 @@ CONFIG = {
     "quiet_hours_default": [8, 21],
 }
 # A person's channel, so that suppression and quiet hours are asked; its text is constant, so nothing is rendered.
-NOTHING = {"channel": "telegram", "template": {"text": "ping"}}
-LETTER = {
+NOTHING: dict[str, Any] = {"channel": "telegram", "template": {"text": "ping"}}
+LETTER: dict[str, Any] = {
     "channel": "email",
     "template": {"subject": letter.SUBJECT, "html": letter.HTML, "text": letter.TEXT},
     "config": {"unsubscribe": False},
@@ -159,7 +159,7 @@ async def _define(drip: AsyncDripDrop, step: Mapping[str, Any]) -> None:
     await drip.adapters.create("null", channel=step["channel"], provider="null", config={"from": FROM}, is_default=True)
     await drip.sequences.create(SEQUENCE, name="Benchmark")
     version = await drip.sequences.draft(SEQUENCE)
-    for position, timing in enumerate(({"type": "immediate"}, "in 1 day"), 1):
+    for position, timing in enumerate(("immediately", "in 1 day"), 1):
         await drip.sequences.add_step(version, key=f"step_{position}", position=position, timing=timing, **step)
     await drip.sequences.activate(version)
 

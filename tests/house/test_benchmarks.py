@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 rates = st.floats(min_value=1.0, max_value=1e6)
-FACTS = {"postgresql": "18.4", "cores": 2, "fdatasync_us": 65.0, "settings": {"fsync": "on"}, "sides": {}}
+FACTS = {"postgresql": "18.4", "cores": 2, "load": 0.1, "fdatasync_us": 65.0, "settings": {"fsync": "on"}, "sides": {}}
 
 
 def book(**rounds: list[float]) -> Book:
@@ -102,6 +102,11 @@ def test_a_row_that_loses_says_so() -> None:
     text = report.table(book(noop=[300.0, 310.0], pgqueuer=[1000.0, 990.0]), FACTS, quick=True)
     line = next(each for each in text.splitlines() if "against pgqueuer, 1" in each)
     assert "LOSES" in line
+
+
+def test_a_busy_machine_is_owned_up_to() -> None:
+    assert "busy" in report.table(Book(), {**FACTS, "load": 2.0}, quick=True)
+    assert "busy" not in report.table(Book(), FACTS, quick=True)
 
 
 def test_what_only_a_full_run_measures_exists() -> None:

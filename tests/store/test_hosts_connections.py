@@ -243,7 +243,7 @@ def test_djangos_wrappers_and_log_see_what_is_run(url, person):
 def test_a_django_project_without_zones_reads_the_same_times(url, settings_without_zones):
     from django.db import connections
 
-    with django_alias(url) as alias:
+    with django_alias(url, TIME_ZONE=None) as alias:
         told = hosts.run(connections[alias], "dripdrop", lambda now: as_flow(now))
     assert told.utcoffset() is not None
     assert told.utcoffset().total_seconds() == 0

@@ -6,14 +6,19 @@ import os
 import signal
 import sys
 import threading
+import time
 from importlib import import_module
+
+PATIENCE = 10.0
 
 
 def end_with_input() -> None:
-    """Stop gently when the input ends: that happens even where the parent was killed."""
+    """Stop gently when the input ends, as it does even where the parent was killed; after a while less gently."""
     while os.read(sys.stdin.fileno(), 64):
         pass
     os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(PATIENCE)
+    os._exit(1)  # the database may be gone as well, and then there is nobody to say goodbye to
 
 
 if __name__ == "__main__":

@@ -173,9 +173,14 @@ def _check(adapter: Adapter, findings: list[Finding]) -> None:
 
 def _wrong_credentials(provider: Any, credentials: Mapping[str, Any]) -> list[Finding]:
     return [
-        Finding("credentials", f"credentials.{key}", f"{text.rstrip('.')}.", "Complete the credentials.")
+        Finding("credentials", f"credentials.{key}", _sentence(key, text), "Complete the credentials.")
         for key, text in provider.validate_credentials(credentials)
     ]
+
+
+def _sentence(field: str, text: str) -> str:
+    """A provider may say `is required` of a field, or name it itself."""
+    return f"{text if text.lower().startswith(field.lower()) else f'{field} {text}'}.".replace("..", ".")
 
 
 def _not_json(value: Any) -> str | None:

@@ -1,0 +1,254 @@
+"""What is one execution's way from its claim to its close?"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from dripdrop.config import Config
+from dripdrop.engine.collectors import Guilty
+from dripdrop.engine.runtime import recipient_of
+from dripdrop.errors import DripDropError, Invalid
+from dripdrop.operations.delivering import Closed, Closing, Opened, Opening, Refused
+from dripdrop.operations.dispatching import Judged
+from dripdrop.rules import gates, retry
+from dripdrop.rules.claim import Claim
+from dripdrop.rules.following import Came, Decided, Defer, Ending, HandBack, Requeue, Setting
+from dripdrop.rules.message import AdapterRef, Delivery, EnrollmentRef, Message, StepRef, digest
+from dripdrop.rules.outcome import Accepted, Askable, Neither, OnDoubt, Rejected, Unknown
+from dripdrop.store.adapters import Adapter
+
+if TYPE_CHECKING:
+    from dripdrop.engine.dispatcher import Dispatcher
+
+_LOG = logging.getLogger("dripdrop.engine")
+
+
+class Item:
+    """One execution's way; each of its two counters is stepped once whatever happens."""
+
+    __slots__ = ("_past_close", "_past_open", "adapter", "claim", "config", "judged", "owner", "runtime")
+
+    def __init__(self, owner: Dispatcher, judged: Judged, config: Config) -> None:
+        self.config = config
+        self.owner = owner
+        self.runtime = owner.runtime
+        self.judged = judged
+        self.claim: Claim = judged.claim
+        self.adapter: Adapter | None = judged.adapter
+        self._past_open = self._past_close = False
+
+    def past_open(self) -> None:
+        if not self._past_open:
+            self._past_open = True
+            self.owner.opened_or_not()
+
+    def past_close(self) -> None:
+        if not self._past_close:
+            self._past_close = True
+            self.owner.closed_or_not()
+
+    async def go(self) -> None:
+        """Put off, skip, ask, settle or send."""
+        claim = self.claim
+        if claim.state == "sending":
+            await self.close(Unknown({"reason": "worker_died"}))
+        elif self.judged.rescued or claim.state not in ("claiming", "unknown"):
+            # Nothing of it was on the wire: it is free again.
+            await self.close(HandBack())
+        elif claim.state == "unknown":
+            await self._ask()
+        elif not isinstance(self.judged.judgement, gates.Pass):
+            await self.close(self.judged.judgement)
+        elif claim.enrollment_state != "active" and claim.kind != "replay":
+            await self.close(HandBack())
+        else:
+            await self._deliver()
+
+    async def _deliver(self) -> None:
+        adapter, claim = self.adapter, self.claim
+        if adapter is None:
+            await self.close(Rejected("temporary", "adapter", detail={"reason": "no_adapter"}))
+            return
+        try:
+            provider = self.runtime.provider(adapter)
+            config = self.runtime.call_config(adapter, claim.now)
+        except DripDropError as error:
+            await self.close(Rejected("temporary", "adapter", detail={"reason": error.code}))
+            return
+        message, trouble = self._rendered(adapter)
+        if message is None and not claim.in_doubt:
+            await self.close(Rejected("permanent", "message", detail={"reason": trouble}))
+            return
+        mark = digest(message) if message is not None else b""
+        doubt = self.runtime.on_doubt(adapter)
+        if claim.in_doubt and claim.recipe is not None and claim.recipe.digest != mark:
+            # What may be out there is another message: it is noted as a doubt, and never goes out.
+            if await self._open(adapter, message, mark):
+                await self.close(Unknown({"reason": "content_changed"}), doubt)
+            return
+        assert message is not None
+        if isinstance(doubt, Neither):
+            async with self.owner.connections(adapter):
+                outcome = await self._open_and_send(provider, adapter, message, mark, config)
+        else:
+            outcome = await self._open_and_send(provider, adapter, message, mark, config)
+        if outcome is not None:
+            await self.close(outcome, doubt)
+
+    def _rendered(self, adapter: Adapter) -> tuple[Message | None, str]:
+        try:
+            return self.runtime.render(self.claim, adapter, self.config), ""
+        except Invalid as error:
+            return None, error.code
+
+    async def _open_and_send(self, provider: Any, adapter: Adapter, message: Message, mark: bytes, config: Any) -> Any:
+        """Nothing waits between open and wire; None where it may not go."""
+        if not await self._open(adapter, message, mark):
+            return None
+        if not self.owner.lease.holds():
+            return None
+        runtime = self.runtime
+        return await runtime.speaker.send(
+            provider, self._delivery(adapter, message), config, timeout=self.config.adapter_timeout_seconds
+        )
+
+    async def _open(self, adapter: Adapter, message: Message | None, mark: bytes) -> bool:
+        claim = self.claim
+        recipe = claim.recipe if claim.in_doubt else None
+        opening = Opening(
+            claim.id,
+            claim.token,
+            adapter.id,
+            recipient_of(message, claim) if message is not None else claim.subscriber_id,
+            claim.version.id,
+            recipe.data_revision if recipe else claim.data_revision,
+            mark,
+            recipe.business_at if recipe else claim.now,
+        )
+        future = self.owner.opens.put(opening)
+        self.past_open()
+        try:
+            result = await future
+        except Guilty:
+            await self.close(Rejected("permanent", "message", detail={"reason": "unstorable"}))
+            return False
+        if isinstance(result, Opened):
+            claim.token, claim.attempt, claim.state = result.token, result.attempt, "sending"
+            return True
+        if isinstance(result, Refused):
+            await self.close(HandBack())
+        return False
+
+    def _delivery(self, adapter: Adapter, message: Message) -> Delivery:
+        claim, step = self.claim, self.claim.step
+        return Delivery(
+            claim.id,
+            claim.key,
+            message,
+            recipient_of(message, claim),
+            StepRef(step.id, step.key, step.channel, step.name, step.config),
+            EnrollmentRef(
+                claim.enrollment_id,
+                claim.version.sequence_key,
+                claim.subscriber_type,
+                claim.subscriber_id,
+                claim.visit,
+            ),
+            AdapterRef(adapter.id, adapter.name, adapter.channel, adapter.provider),
+            claim.tenant,
+        )
+
+    async def _ask(self) -> None:
+        """A provider that can be asked is asked; one that cannot any more leaves the doubt to a person."""
+        adapter, claim = self.adapter, self.claim
+        doubt = self.runtime.on_doubt(adapter)
+        if adapter is None or not isinstance(doubt, Askable) or claim.recipe is None:
+            await self.close(Decided(retry.Hold("cannot_be_asked"), reason="cannot_be_asked"))
+            return
+        message, _ = self._rendered(adapter)
+        if message is None:
+            await self.close(Decided(retry.Hold("content_changed"), reason="content_changed"))
+            return
+        config = self.runtime.call_config(adapter, claim.now)
+        found = await self.runtime.speaker.find(
+            self.runtime.provider(adapter),
+            self._delivery(adapter, message),
+            config,
+            timeout=self.config.adapter_timeout_seconds,
+        )
+        verdict = retry.after_asking(
+            found,
+            on_doubt=doubt,
+            on_unknown=claim.step.on_unknown,
+            attempt=claim.attempt,
+            refusals=claim.refusals,
+            max_retries=retry.DEFAULT_RETRIES if claim.step.retries is None else claim.step.retries,
+            doubted_at=claim.recipe.started_at,
+            now=claim.now,
+            seed=claim.id.hex,
+        )
+        key = found.provider_message_id if isinstance(found, Accepted) else None
+        await self.close(Decided(verdict, reason="asked", provider_message_id=key), doubt)
+
+    async def close(self, came: Came, doubt: OnDoubt | None = None) -> None:
+        """Hand in what came of it; the outcome and what follows are written together."""
+        self.past_open()
+        owner, claim = self.owner, self.claim
+        setting = Setting(
+            self.config.default_timezone, doubt if doubt is not None else self.runtime.on_doubt(self.adapter)
+        )
+        recipients = self.judged.recipients
+        closing = Closing(claim, came, setting, recipients[0] if recipients else None)
+        future = owner.closes.put(closing)
+        self.past_close()
+        try:
+            result = await future
+        except Guilty as guilty:
+            _LOG.error("what came of execution %s cannot be stored: %s", claim.id, guilty.__cause__)
+            closing.response = {"reason": "unstorable"}
+            result = await owner.closes.put(closing)
+        if isinstance(result, Closed):
+            name = _counted(result)
+            owner.counts[name] += 1
+            self._tell(name, came)
+
+    def _tell(self, name: str, came: Came) -> None:
+        telemetry = self.runtime.telemetry
+        event = _EVENTS.get(name)
+        if event is None or not telemetry.wants(event):
+            return
+        claim = self.claim
+        telemetry.emit(
+            event,
+            metadata={
+                "step_execution_id": str(claim.id),
+                "enrollment_id": str(claim.enrollment_id),
+                "sequence_key": claim.version.sequence_key,
+                "step_key": claim.step.key,
+                "channel": claim.step.channel,
+                "tenant_key": claim.tenant or None,
+            },
+        )
+
+
+_EVENTS = {
+    "sent": "dispatch.sent",
+    "skipped": "dispatch.skipped",
+    "deferred": "dispatch.deferred",
+    "failed": "dispatch.failed",
+    "retried": "dispatch.retried",
+    "unknown": "dispatch.unknown",
+}
+
+
+def _counted(result: Closed) -> str:
+    match result.following:
+        case Ending(state=state):
+            return state
+        case Requeue(event=event):
+            return {"retry": "retried"}.get(event, event)
+        case Defer():
+            return "deferred"
+        case _:
+            return "handed_back"
