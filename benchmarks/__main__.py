@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from benchmarks import contest, report
+from benchmarks import contest, report, targets
 from benchmarks.contest import Book
 from benchmarks.plan import Cast
 from benchmarks.server import Arena, arena
@@ -31,15 +31,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     book = Book()
     cast = Cast(book, say)
     with arena() as place:
-        facts = {**place.facts(), **report.machine(), "pace": [pace.warmup, pace.seconds, pace.rounds]}
+        facts = {
+            **place.facts(),
+            **report.machine(),
+            "pace": [pace.warmup, pace.seconds, pace.rounds],
+            "quick": asked.quick,
+        }
         _measure(asked, pace, place, cast, book, say)
     facts["sides"] = cast.packages
-    print(report.table(book, facts, quick=asked.quick))
-    missing = report.missing(book, quick=asked.quick)
+    owed = targets.owed(quick=asked.quick, only=asked.only or ())
+    print(report.table(book, facts, owed))
+    missing = report.missing(book, owed)
     if missing and not asked.allow_missing:
         print(f"\nNot everything was measured ({', '.join(missing)}); --allow-missing accepts that.")
     if asked.json:
-        print(report.as_json(book, facts, quick=asked.quick))
+        print(report.as_json(book, facts, owed))
     return 1 if missing and not asked.allow_missing else 0
 
 

@@ -4,33 +4,32 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from statistics import median
 from typing import Any
 
 from benchmarks import figures
 from benchmarks.contest import Book
 from benchmarks.sides import Sample
-from benchmarks.targets import FIGURES, ONLY_IN_FULL, RATIOS, Limit, Row
+from benchmarks.targets import FIGURES, RATIOS, Limit, Row
 
 BUSY = 0.4  # of its cores, before this run added its own work
 
 
-def table(book: Book, facts: dict[str, Any], *, quick: bool) -> str:
+def table(book: Book, facts: dict[str, Any], owed: Collection[str]) -> str:
     """Facts, every round, ratios beside their targets, single figures, and what is missing."""
-    lines = [*_facts(facts), "", *_rounds(book), "", *_ratios(book, quick), "", *_figures(book, quick)]
+    lines = [*_facts(facts), "", *_rounds(book), "", *_ratios(book, owed), "", *_figures(book, owed)]
     if book.absent:
         lines += ["", "Missing", *(f"  {name}: {reason}" for name, reason in sorted(book.absent.items()))]
     return "\n".join(lines)
 
 
-def as_json(book: Book, facts: dict[str, Any], *, quick: bool) -> str:
+def as_json(book: Book, facts: dict[str, Any], owed: Collection[str]) -> str:
     """One object: each ratio's median and each figure by its key (null where missing), then everything behind them."""
     ratios = book.ratios()
     flat = {key: None if isinstance(found, str) else round(found.median, 4) for key, found in ratios.items()}
     flat |= {each.key: _rounded(book.single.get(each.key)) for each in FIGURES}
-    if quick:
-        flat = {key: value for key, value in flat.items() if key not in ONLY_IN_FULL}
+    flat = {key: value for key, value in flat.items() if key in owed}
     cost = {name: each for group in book.samples.values() for name, each in _costs(group).items()}
     missed = [row.key for row in RATIOS if _verdict(row, ratios[row.key]) in ("below target", "LOSES", "tie")]
     missed += [each.key for each in FIGURES if _kept(each, book) is False]
@@ -41,21 +40,20 @@ def as_json(book: Book, facts: dict[str, Any], *, quick: bool) -> str:
         "ties": [key for key, each in ratios.items() if not isinstance(each, str) and each.tie],
         "cpu_us_per_step": cost,
         "missed": missed,
-        "missing": missing(book, quick=quick),
+        "missing": missing(book, owed),
         "details": book.details,
         "facts": facts,
-        "quick": quick,
     }
     return json.dumps({**flat, **behind})
 
 
-def missing(book: Book, *, quick: bool) -> dict[str, str]:
-    """The figures that this kind of run should have and has not, each with its reason."""
+def missing(book: Book, owed: Collection[str]) -> dict[str, str]:
+    """The figures that this run owes and has not, each with its reason."""
     found = {key: each for key, each in book.ratios().items() if isinstance(each, str)}
     for each in FIGURES:
         if each.key not in book.single:
             found[each.key] = book.absent.get(each.key, "not measured")
-    return {key: reason for key, reason in found.items() if not (quick and key in ONLY_IN_FULL)}
+    return {key: reason for key, reason in found.items() if key in owed}
 
 
 def _facts(facts: dict[str, Any]) -> Iterable[str]:
@@ -81,10 +79,10 @@ def _rounds(book: Book) -> Iterable[str]:
             yield f"  {name:<16}{rates}"
 
 
-def _ratios(book: Book, quick: bool) -> Iterable[str]:
+def _ratios(book: Book, owed: Collection[str]) -> Iterable[str]:
     yield f"{'Ratios':<50}{'median':>8}{'target':>8}  {'':<14}each round"
     for row in RATIOS:
-        if quick and row.key in ONLY_IN_FULL:
+        if row.key not in owed:
             continue
         found = book.ratio(row)
         target = f"{row.target:g}" if row.target is not None else ""
@@ -95,10 +93,10 @@ def _ratios(book: Book, quick: bool) -> Iterable[str]:
         yield f"  {row.label:<48}{found.median:>8.2f}{target:>8}  {_verdict(row, found):<14}{each}"
 
 
-def _figures(book: Book, quick: bool) -> Iterable[str]:
+def _figures(book: Book, owed: Collection[str]) -> Iterable[str]:
     yield f"{'Figures':<66}{'':>10}{'bound':>8}"
     for each in FIGURES:
-        if quick and each.key in ONLY_IN_FULL:
+        if each.key not in owed:
             continue
         value = book.single.get(each.key)
         wanted = _bound(each, book)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 
@@ -73,3 +74,10 @@ ONLY_IN_FULL = frozenset(
         "oban_latency_p99_ms",
     }
 )
+
+
+def owed(*, quick: bool, only: Collection[str] = ()) -> frozenset[str]:
+    """The keys that this kind of run must have: all, without the long ones in a quick run, or those of some groups."""
+    keys = {row.key for row in RATIOS if not only or row.group in only}
+    keys |= {each.key for each in FIGURES if not only or "singles" in only}
+    return frozenset(keys - ONLY_IN_FULL if quick else keys)

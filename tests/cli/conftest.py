@@ -107,5 +107,7 @@ def welcome(typed: Typed, tmp_path: Path) -> Typed:
 @pytest.fixture
 def ann(welcome: Typed) -> str:
     """The id of Ann's enrollment in `welcome`."""
-    said = welcome("enroll", "welcome", "--id", "ann", "--data", "email=ann@example.org", "--data", "first_name=Ann", "--json")
+    said = welcome(
+        "enroll", "welcome", "--id", "ann", "--data", "email=ann@example.org", "--data", "first_name=Ann", "--json"
+    )
     return str(said.json["enrollment"]["id"])

@@ -96,7 +96,17 @@ def test_setup_writes_a_revision_for_alembic(bare, tmp_path):
 
 
 def test_a_worker_with_no_key_or_a_wrong_one_does_not_begin(welcome, monkeypatch):
-    create = ("adapters", "create", "smtp", "--channel", "email", "--provider", "smtp", "--config", "from=a@example.org")
+    create = (
+        "adapters",
+        "create",
+        "smtp",
+        "--channel",
+        "email",
+        "--provider",
+        "smtp",
+        "--config",
+        "from=a@example.org",
+    )
     made = welcome(*create, piped='{"relay": "localhost", "username": "u", "password": "p"}')
     assert made.status == 0, made.err
     monkeypatch.setenv("DRIPDROP_ENCRYPTION_KEY", base64.b64encode(bytes(32)).decode())

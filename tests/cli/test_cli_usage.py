@@ -34,9 +34,27 @@ def test_the_bare_command_shows_what_there_is(bare):
 
 @pytest.mark.parametrize(
     "command",
-    ["setup", "apply", "enroll", "track", "pause", "resume", "unenroll", "move", "stop", "go", "send-test"]
-    + ["adapters create", "adapters update", "executions resolve", "executions replay", "executions dispatch"]
-    + ["enrollments update-data", "suppressions add", "suppressions lift"],
+    [
+        "setup",
+        "apply",
+        "enroll",
+        "track",
+        "pause",
+        "resume",
+        "unenroll",
+        "move",
+        "stop",
+        "go",
+        "send-test",
+        "adapters create",
+        "adapters update",
+        "executions resolve",
+        "executions replay",
+        "executions dispatch",
+        "enrollments update-data",
+        "suppressions add",
+        "suppressions lift",
+    ],
 )
 def test_what_writes_takes_a_dry_run(bare, command):
     assert "--dry-run" in bare(*command.split(), "--help").out
@@ -73,7 +91,13 @@ def test_an_option_that_cannot_be_read_is_an_object_too_wherever_json_stands(bar
 
 
 @pytest.mark.parametrize(
-    "args", [("--json", "sequences"), ("sequences", "--json"), ("sequences", "list", "--json"), ("sequences", "--json", "list")]
+    "args",
+    [
+        ("--json", "sequences"),
+        ("sequences", "--json"),
+        ("sequences", "list", "--json"),
+        ("sequences", "--json", "list"),
+    ],
 )
 def test_an_option_of_all_commands_may_stand_anywhere(typed, args):
     assert typed(*args).json == {"sequences": []}
@@ -115,7 +139,9 @@ def test_an_interrupt_ends_a_command_without_a_trace(typed, monkeypatch):
 
 def test_help_needs_none_of_what_is_slow_to_import():
     slow = ("rich", "psycopg", "httpx2", "liquid", "ruamel", "dripdrop.app", "starlette", "cryptography")
-    code = f"import sys; from dripdrop.cli import main; main(['--help']); print([n for n in {slow} if n in sys.modules])"
+    code = (
+        f"import sys; from dripdrop.cli import main; main(['--help']); print([n for n in {slow} if n in sys.modules])"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
 
@@ -124,6 +150,8 @@ def test_help_is_there_at_once():
     taken = []
     for _ in range(3):
         begun = time.monotonic()
-        subprocess.run([sys.executable, "-c", "from dripdrop.cli import main; main(['--help'])"], check=True, capture_output=True)
+        subprocess.run(
+            [sys.executable, "-c", "from dripdrop.cli import main; main(['--help'])"], check=True, capture_output=True
+        )
         taken.append(time.monotonic() - begun)
     assert min(taken) < 0.5

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 rates = st.floats(min_value=1.0, max_value=1e6)
+QUICK, FULL = targets.owed(quick=True), targets.owed(quick=False)
 FACTS = {"postgresql": "18.4", "cores": 2, "load": 0.1, "fdatasync_us": 65.0, "settings": {"fsync": "on"}, "sides": {}}
 
 
@@ -85,7 +86,7 @@ def test_the_floor_has_its_own_tables_and_its_batch_is_the_one_that_is_counted()
 
 
 def test_the_json_has_a_ratio_or_null_for_every_row_and_says_what_is_missing() -> None:
-    found = json.loads(report.as_json(book(noop=[300.0, 300.0], floor=[1000.0, 500.0]), FACTS, quick=True))
+    found = json.loads(report.as_json(book(noop=[300.0, 300.0], floor=[1000.0, 500.0]), FACTS, QUICK))
     assert found["noop_vs_floor"] == 0.45
     assert found["rounds"]["noop_vs_floor"] == [0.3, 0.6]
     assert found["noop_vs_pgqueuer"] is None
@@ -94,19 +95,24 @@ def test_the_json_has_a_ratio_or_null_for_every_row_and_says_what_is_missing() -
 
 
 def test_a_figure_that_a_full_run_owes_is_missing_there_and_not_in_a_quick_one() -> None:
-    assert "noop_vs_oban" in report.missing(Book(), quick=False)
-    assert "noop_vs_oban" not in report.missing(Book(), quick=True)
+    assert "noop_vs_oban" in report.missing(Book(), FULL)
+    assert "noop_vs_oban" not in report.missing(Book(), QUICK)
+
+
+def test_a_part_alone_owes_only_its_own_figures() -> None:
+    assert targets.owed(quick=True, only=["letter"]) == {"email_vs_plain_handler"}
+    assert "idle_rss_mb" in targets.owed(quick=True, only=["singles"])
 
 
 def test_a_row_that_loses_says_so() -> None:
-    text = report.table(book(noop=[300.0, 310.0], pgqueuer=[1000.0, 990.0]), FACTS, quick=True)
+    text = report.table(book(noop=[300.0, 310.0], pgqueuer=[1000.0, 990.0]), FACTS, QUICK)
     line = next(each for each in text.splitlines() if "against pgqueuer, 1" in each)
     assert "LOSES" in line
 
 
 def test_a_busy_machine_is_owned_up_to() -> None:
-    assert "busy" in report.table(Book(), {**FACTS, "load": 2.0}, quick=True)
-    assert "busy" not in report.table(Book(), FACTS, quick=True)
+    assert "busy" in report.table(Book(), {**FACTS, "load": 2.0}, QUICK)
+    assert "busy" not in report.table(Book(), FACTS, QUICK)
 
 
 def test_what_only_a_full_run_measures_exists() -> None:

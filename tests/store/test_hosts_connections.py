@@ -285,9 +285,9 @@ def test_a_session_on_another_database_is_refused_by_its_drivers_name():
 def test_a_django_connection_to_another_database_is_refused(url):
     from django.db import connections
 
-    with django_alias(url, ENGINE="django.db.backends.sqlite3", NAME=":memory:") as alias:
-        with pytest.raises(Invalid, match="sqlite") as refusal:
-            hosts.run(connections[alias], "dripdrop", enroll("ann"))
+    lite = {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}
+    with django_alias(url, **lite) as alias, pytest.raises(Invalid, match="sqlite") as refusal:
+        hosts.run(connections[alias], "dripdrop", enroll("ann"))
     assert refusal.value.code == "unsupported_connection"
 
 
@@ -406,10 +406,12 @@ def test_inside_an_atomic_block_an_alias_uses_another_connection(url, person):
 
 @pytest.mark.parametrize("kind", SOURCES)
 def test_the_url_of_a_hosts_database_leads_to_it(kind, url):
-    with SOURCES[kind](url) as (database, _), psycopg.connect(hosts.url_of(database)) as found:
-        with psycopg.connect(url) as given:
-            assert found.info.dbname == given.info.dbname
-            assert found.info.user == given.info.user
+    with (
+        psycopg.connect(url) as given,
+        SOURCES[kind](url) as (database, _),
+        psycopg.connect(hosts.url_of(database)) as found,
+    ):
+        assert (found.info.dbname, found.info.user) == (given.info.dbname, given.info.user)
 
 
 def test_a_url_keeps_what_libpq_knows_and_quotes_it():

@@ -37,8 +37,9 @@ every_host = pytest.mark.parametrize("kind", HOSTS)
 TYPES = """
 select %(id)s::uuid as id, %(ids)s::uuid[] as ids, %(no_ids)s::uuid[] as no_ids, %(at)s::timestamptz as at,
        %(ats)s::timestamptz[] as ats, %(text)s::text as text, %(texts)s::text[] as texts, %(named)s::text as named,
-       %(number)s::integer as number, %(numbers)s::integer[] as numbers, %(big)s::bigint as big, %(yes)s::boolean as yes,
-       %(yeses)s::boolean[] as yeses, %(bytes)s::bytea as bytes, %(span)s::interval as span, %(share)s::numeric as share,
+       %(number)s::integer as number, %(numbers)s::integer[] as numbers, %(big)s::bigint as big,
+       %(yes)s::boolean as yes, %(yeses)s::boolean[] as yeses, %(bytes)s::bytea as bytes, %(span)s::interval as span,
+       %(share)s::numeric as share,
        %(json)s::jsonb as json, %(word)s::jsonb as word, %(quoted)s::jsonb as quoted, %(null)s::jsonb as null,
        jsonb_typeof(%(json)s::jsonb) as kind, %(state)s::dripdrop.enrollment_state as state,
        %(state)s::text = 'active' as same, 7 %% 4 as rest, %(id)s::text as id_as_text, count(*) as count
@@ -54,7 +55,7 @@ GIVEN: dict[str, Any] = {
 }  # fmt: skip
 
 EXPECTED: dict[str, Any] = {
-    **{name: value for name, value in GIVEN.items()},
+    **GIVEN,
     "at": NOW, "json": {"a": [1, 2.5, "x", None, True], "big": 9007199254740993}, "word": "word", "quoted": '"word"',
     "null": None, "kind": "object", "same": True, "rest": 3, "id_as_text": str(ONE), "count": 1,
 }  # fmt: skip

@@ -20,8 +20,9 @@ from dripdrop.demo import people, tally
 from dripdrop.demo.mailroom import open_mailroom
 from dripdrop.demo.people import Expected, Row
 from dripdrop.demo.processes import stop
-from dripdrop.demo.stage import definitions
+from dripdrop.demo.stage import build, definitions
 from dripdrop.demo.week import HAPPENINGS
+from dripdrop.errors import Refused
 from dripdrop.rules.validation import findings
 
 FIGURES = [
@@ -268,3 +269,19 @@ def test_a_message_that_waited_for_the_server_when_its_sender_died_never_arrives
     connection.close()
     mailroom.come_to_rest()
     assert mailroom.accepted == {}
+
+
+def test_a_database_in_use_is_left_alone(database_url, tmp_path):
+    with pytest.raises(Refused) as refused:
+        build(tmp_path, keep=False, database=database_url)
+    assert refused.value.code == "database_in_use"
+
+
+def test_the_settings_of_whoever_plays_it_do_not_count(empty_database_url, tmp_path, monkeypatch):
+    monkeypatch.setenv("DRIPDROP_ONLY_TO", "nobody@example.org")
+    monkeypatch.setenv("DRIPDROP_LEASE_SECONDS", "600")
+    with build(tmp_path, keep=False, database=empty_database_url) as stage:
+        assert stage.settings.only_to is None
+        assert (stage.settings.lease_seconds, stage.settings.adapter_timeout_seconds) == (4, 2)
+        assert stage.settings.heartbeat_seconds == 0.5
+        assert [each.name for each in stage.drip.adapters.list()] == ["demo smtp"]

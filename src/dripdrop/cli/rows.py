@@ -34,8 +34,13 @@ class CsvFile:
     def __init__(self, path: Path, *, id_column: str = "id", kind: str | None = None) -> None:
         self.path = path
         self.kind = kind
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            header = next(csv.reader(file, self._dialect()), None)
+        try:
+            with path.open(encoding="utf-8-sig", newline="") as file:
+                self._dialect = _dialect(file.readline())
+                file.seek(0)
+                header = next(csv.reader(file, self._dialect), None)
+        except UnicodeDecodeError as trouble:
+            raise _unreadable(path, 1, trouble) from trouble
         self.columns = [name.strip() for name in header or []]
         if not self.columns:
             raise Invalid(f"{path} is empty.", cure="Its first line names the columns.", code="empty_file")
@@ -50,13 +55,16 @@ class CsvFile:
         """Every row, in order; empty lines are passed over."""
         csv.field_size_limit(LARGEST_CELL)
         with self.path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, self._dialect())
+            reader = csv.reader(file, self._dialect)
             next(reader, None)
             before = reader.line_num
-            for cells in reader:
-                if any(cell.strip() for cell in cells):
-                    yield self._row(before + 1, cells)
-                before = reader.line_num
+            try:
+                for cells in reader:
+                    if any(cell.strip() for cell in cells):
+                        yield self._row(before + 1, cells)
+                    before = reader.line_num
+            except (UnicodeDecodeError, csv.Error) as trouble:
+                raise _unreadable(self.path, before + 1, trouble) from trouble
 
     def _row(self, line: int, cells: list[str]) -> CsvRow:
         data = dict(zip(self.columns, (cell.strip() for cell in cells), strict=False))
@@ -81,12 +89,19 @@ class CsvFile:
             code="no_id_column",
         )
 
-    def _dialect(self) -> type[csv.Dialect]:
-        """Commas as the RFC has them; semicolons or tabs where the header has those and no comma."""
-        with self.path.open(encoding="utf-8-sig", newline="") as file:
-            header = file.readline()
-        separator = next((each for each in ",;\t" if each in header), ",")
-        return type("Dialect", (csv.excel,), {"delimiter": separator})
+
+def _dialect(header: str) -> type[csv.Dialect]:
+    """Commas as the RFC has them; semicolons or tabs where the header has those and no comma."""
+    separator = next((each for each in ",;\t" if each in header), ",")
+    return type("Dialect", (csv.excel,), {"delimiter": separator})
+
+
+def _unreadable(path: Path, line: int, trouble: Exception) -> Invalid:
+    if isinstance(trouble, UnicodeDecodeError):
+        return Invalid(f"{path} is not UTF-8 text.", cure="Save it as CSV in UTF-8.", code="not_utf8")
+    return Invalid(
+        f"{path} cannot be read from line {line} on: {trouble}.", cure="Mend the quotes there.", code="bad_csv"
+    )
 
 
 class Judge:

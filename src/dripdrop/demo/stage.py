@@ -22,7 +22,7 @@ from dripdrop.demo import watching
 from dripdrop.demo.mailroom import Mailroom, open_mailroom
 from dripdrop.demo.processes import WorkerProcess, start_worker, stop, tail
 from dripdrop.demo.week import PUBLIC_URL
-from dripdrop.errors import MissingExtra, Refused
+from dripdrop.errors import MissingExtra, Refused, SchemaMismatch
 from dripdrop.rules.document import SequenceDocument
 from dripdrop.services import sources
 from dripdrop.store.database import Database
@@ -93,7 +93,7 @@ def build(folder: Path | str | None, *, keep: bool, database: str | None) -> Sta
         ending.callback(pool.close)
         drip = DripDrop(url, config=settings)
         ending.callback(drip.close)
-        if database is not None and pool.run(watching.has_schema):
+        if database is not None and _in_use(pool):
             raise Refused(
                 "The demo moves the clock of its database, and this one is in use.",
                 cure="Give it an empty database, or none: then it makes one.",
@@ -118,6 +118,14 @@ def _home(ending: ExitStack, folder: Path | str | None, keep: bool) -> Path:
     if not keep:
         ending.callback(shutil.rmtree, home, ignore_errors=True)
     return home
+
+
+def _in_use(database: Database) -> bool:
+    try:
+        database.run(watching.time)
+    except SchemaMismatch:
+        return False
+    return True
 
 
 def definitions() -> list[SequenceDocument]:

@@ -78,9 +78,3 @@ def move_on(now: datetime, until: datetime | None) -> Flow[Jump]:
         return Jump(now, busy=True)
     yield from enrollments.wake()
     return Jump(min(ends))
-
-
-def has_schema(now: datetime) -> Flow[bool]:
-    """Whether somebody has been here before."""
-    rows = yield from SQL.all("has_schema")
-    return bool(rows[0]["there"])

@@ -40,6 +40,3 @@ select e.subscriber_id, st.key, q.visit, q.state::text, null
   from dripdrop.execution_queue q
   join dripdrop.enrollments e on e.id = q.enrollment_id
   join dripdrop.steps st on st.id = q.step_id;
-
--- name: has_schema
-select to_regnamespace('dripdrop') is not null as there;

@@ -62,6 +62,8 @@ class Dispatcher:
         self.counts: Counter[str] = Counter()
         self.watermark: datetime | None = None
         self._swept_at = clock.monotonic()
+        self.known: set[UUID] = set()
+        self.forgotten: dict[UUID, int] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._to_open = 0
         self._to_close = 0
@@ -134,6 +136,7 @@ class Dispatcher:
 
     async def _guarded(self, judged: Judged, config: Any) -> None:
         item = Item(self, judged, config)
+        self.known.add(judged.claim.id)
         try:
             await item.go()
         except asyncio.CancelledError:
@@ -142,6 +145,7 @@ class Dispatcher:
             # The row stays with this worker until its lease ends or the next pass hands it back: nothing is lost.
             _LOG.exception("execution %s was left to the rescuer", judged.claim.id)
         finally:
+            self.known.discard(judged.claim.id)
             item.past_open()
             item.past_close()
 

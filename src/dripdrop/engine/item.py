@@ -103,8 +103,8 @@ class Item:
             return None, error.code
 
     async def _open_and_send(self, provider: Any, adapter: Adapter, message: Message, mark: bytes, config: Any) -> Any:
-        """Nothing waits between open and wire; None where it may not go."""
-        if not await self._open(adapter, message, mark):
+        """Nothing waits between open and wire; None where it may not go, or where another may have taken it over."""
+        if not self.owner.lease.holds() or not await self._open(adapter, message, mark):
             return None
         if not self.owner.lease.holds():
             return None

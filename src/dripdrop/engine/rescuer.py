@@ -17,6 +17,21 @@ async def rescue(dispatcher: Dispatcher, *, limit: int = 100) -> int:
     return len(taken)
 
 
+async def take_up(dispatcher: Dispatcher) -> int:
+    """Take up rows of our own that no task knows of, once they were seen so at two looks in a row."""
+    runtime, worker = dispatcher.runtime, dispatcher.lease.worker
+    held = await runtime.database.run(lambda now: dispatching.held(now, worker))
+    unknown = {key: token for key, token in held.items() if key not in dispatcher.known}
+    again = {key: token for key, token in unknown.items() if dispatcher.forgotten.get(key) == token}
+    dispatcher.forgotten = unknown
+    if not again:
+        return 0
+    policy = runtime.policy()
+    taken = await runtime.database.run(lambda now: dispatching.take_again(now, worker, policy, again))
+    dispatcher.start(taken)
+    return len(taken)
+
+
 async def tidy(dispatcher: Dispatcher, *, months: int = 6) -> int:
     """Make partitions ahead and forget workers long dead; how many partitions were made."""
     return await dispatcher.runtime.database.run(lambda now: keeping.tidy(now, months=months))

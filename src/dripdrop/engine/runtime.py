@@ -12,7 +12,7 @@ from uuid import UUID
 from dripdrop.channels.deliver import Speaker, doubt
 from dripdrop.channels.http import Sender
 from dripdrop.config import Config
-from dripdrop.errors import DripDropError, Invalid
+from dripdrop.errors import DripDropError
 from dripdrop.operations.dispatching import Policy
 from dripdrop.plugins import Plugins
 from dripdrop.rendering import render as rendering
@@ -150,7 +150,8 @@ class Runtime:
             return rendering.addresses(
                 claim.step, claim.data, version=claim.version, system=self._system(claim), now=claim.now
             )
-        except Invalid:
+        except Exception:
+            # A person's data may be anything; it must not hold up a whole batch.
             # Rendering says the same in the right place, with a reason that is kept.
             return ()
 

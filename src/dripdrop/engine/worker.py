@@ -126,7 +126,8 @@ class Worker:
 
     async def _rescue(self) -> bool:
         assert self.dispatcher is not None
-        return await rescuer.rescue(self.dispatcher) > 0
+        taken = await rescuer.take_up(self.dispatcher)
+        return taken + await rescuer.rescue(self.dispatcher) > 0
 
     async def _tidy(self) -> bool:
         assert self.dispatcher is not None

@@ -43,7 +43,7 @@ def _adapter(scope: Scope, name: str) -> Flow[Adapter | None]:
 
 
 def _id(known: Mapping[str, Adapter], name: str | None) -> str | None:
-    return str(known[name].id) if name in known else None
+    return str(known[name].id) if name is not None and name in known else None
 
 
 def _problems(document: SequenceDocument, known: Mapping[str, Adapter]) -> Iterator[Finding]:

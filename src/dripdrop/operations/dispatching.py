@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, MutableMapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, TypeAlias
 from uuid import UUID
 
@@ -14,7 +14,10 @@ from dripdrop.rules.definition import Step, Version
 from dripdrop.store import adapters, executions, sequences, stops, suppressions
 from dripdrop.store.adapters import Adapter
 from dripdrop.store.flow import Flow, Row
+from dripdrop.store.stops import Stop
 from dripdrop.store.suppressions import Asked, Suppression
+
+UNJUDGED = timedelta(minutes=15)
 
 Addresses: TypeAlias = Callable[[Claim], Sequence[tuple[str, str]]]
 """Every (channel, normalised address) that a claim's message would really go to."""
@@ -47,14 +50,32 @@ def claim(
     now: datetime, worker: UUID, policy: Policy, *, limit: int = 100, watermark: datetime | None = None
 ) -> Flow[list[Judged]]:
     """Take what is due and judge it; nothing is put off here, since a claim locks queue rows only."""
+    switched_off = yield from stops.in_force()
+    if any(each.kind == "all" and each.tenant_key == "" for each in switched_off):
+        # Everything is stopped: what is due stays as it is, so that it goes at once when the switch is lifted.
+        return []
     rows = yield from executions.claim(now, worker, limit, watermark)
-    return (yield from _judged(now, rows, policy))
+    return (yield from _judged(now, rows, policy, switched_off))
 
 
 def claim_one(now: datetime, worker: UUID, policy: Policy, execution_id: UUID) -> Flow[list[Judged]]:
     """Take one execution if it is due and free: what a scheduler's job asks for."""
+    switched_off = yield from stops.in_force()
     rows = yield from executions.claim_one(now, worker, execution_id)
-    return (yield from _judged(now, rows, policy))
+    return (yield from _judged(now, rows, policy, switched_off))
+
+
+def take_again(now: datetime, worker: UUID, policy: Policy, held: Mapping[UUID, int]) -> Flow[list[Judged]]:
+    """Take up what this worker holds without knowing of it: an answer that was lost, an item that failed."""
+    rows = yield from executions.take_again(worker, held)
+    claims = yield from facts(now, rows, policy.versions)
+    used = yield from _adapters(claims)
+    return [Judged(each, gates.PASS, _adapter(each, used), rescued=True) for each in claims]
+
+
+def held(now: datetime, worker: UUID, *, limit: int = 1000) -> Flow[dict[UUID, int]]:
+    """What a worker holds, as id -> token."""
+    return (yield from executions.held_by(worker, limit))
 
 
 def take_over(now: datetime, worker: UUID, policy: Policy, *, limit: int = 100) -> Flow[list[Judged]]:
@@ -126,11 +147,10 @@ def _claim(now: datetime, row: Row, version: Version, step: Step) -> Claim:
     )
 
 
-def _judged(now: datetime, rows: Sequence[Row], policy: Policy) -> Flow[list[Judged]]:
+def _judged(now: datetime, rows: Sequence[Row], policy: Policy, switched_off: Sequence[Stop]) -> Flow[list[Judged]]:
     if not rows:
         return []
     claims = yield from facts(now, rows, policy.versions)
-    switched_off = yield from stops.in_force()
     usable = yield from _adapters(claims)
     recipients = [policy.addresses(each) for each in claims]
     blocked = yield from _suppressed(now, claims, recipients)
@@ -144,18 +164,30 @@ def _judged(now: datetime, rows: Sequence[Row], policy: Policy) -> Flow[list[Jud
             if switched_off
             else None
         )
-        circumstances = gates.Circumstances(
-            stopped={"stop": stop.kind, "why": stop.reason} if stop else None,
-            suppressed=_blocked(blocked.get(number)),
-            recipients=[address for _, address in recipients[number]],
-            window=policy.window(each),
-            default_zone=policy.default_zone,
-            allows=policy.allows,
-        )
-        judgement = gates.PASS if each.state == "unknown" else gates.judge(each, circumstances)
+        judgement = _judge(each, policy, stop, blocked.get(number), recipients[number])
         slot = limits.reserve(now) if judgement is gates.PASS else None
         judged.append(Judged(each, judgement, adapter, slot, recipients[number]))
     return judged
+
+
+def _judge(
+    claim: Claim, policy: Policy, stop: Stop | None, blocked: Suppression | None, recipients: Sequence[tuple[str, str]]
+) -> gates.Judgement:
+    """The gates' answer for one claim; a row that no gate can judge is put off, and holds up nobody else."""
+    if claim.state == "unknown":
+        return gates.PASS
+    try:
+        circumstances = gates.Circumstances(
+            stopped={"stop": stop.kind, "why": stop.reason} if stop else None,
+            suppressed=_blocked(blocked),
+            recipients=[address for _, address in recipients],
+            window=policy.window(claim),
+            default_zone=policy.default_zone,
+            allows=policy.allows,
+        )
+        return gates.judge(claim, circumstances)
+    except Exception as error:
+        return gates.Hold(claim.now + UNJUDGED, "gate_error", {"error": type(error).__name__})
 
 
 def _suppressed(

@@ -13,7 +13,11 @@ from dripdrop.rules.definition import Step, Version
 
 @dataclass(slots=True)
 class Recipe:
-    """How an earlier attempt was made: the same recipe renders the same message, to the byte."""
+    """How the last attempt was made: the same recipe renders the same message, to the byte.
+
+    Of all attempts under its key: when the first began, whether one of them may have arrived (`doubted`), and whether a
+    person has asked for another since (`asked_for`).
+    """
 
     adapter_id: UUID | None
     refusals: int
@@ -22,8 +26,10 @@ class Recipe:
     data_revision: int
     data: Mapping[str, Any]
     digest: bytes | None
-    outcome: str | None
     started_at: datetime
+    key_at: datetime
+    doubted: bool
+    asked_for: bool = False
 
 
 @dataclass(slots=True)
@@ -65,4 +71,4 @@ class Claim:
     @property
     def in_doubt(self) -> bool:
         """Whether the provider may have this message already, under the present key."""
-        return self.recipe is not None and self.recipe.outcome == "unknown" and self.recipe.refusals == self.refusals
+        return self.recipe is not None and self.recipe.doubted and self.recipe.refusals == self.refusals

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, TypeAlias, assert_never
 from uuid import UUID
 
+from dripdrop.errors import Invalid
 from dripdrop.rules import gates, path, retry
 from dripdrop.rules.claim import Claim
 from dripdrop.rules.definition import Policy
@@ -112,6 +113,8 @@ def decide(claim: Claim, came: Came, standing: Standing, now: datetime, setting:
         case gates.Hold(until=until, reason=reason, evidence=evidence):
             if not _live(claim, standing):
                 return _over(claim, standing)
+            if standing.state == "paused" and claim.kind != "replay":
+                return Free()
             return Defer(until, reason, ({"code": reason, "until": until.isoformat(), **evidence},))
         case HandBack():
             return Free() if _live(claim, standing) or claim.state == "unknown" else _over(claim, standing)
@@ -145,7 +148,8 @@ def _not_accepted(
         now,
         setting,
         told,
-        refused=int(isinstance(outcome, Rejected) and claim.state == "sending"),
+        # While an earlier send under this key may have arrived, a refusal of the next one must not make a new key.
+        refused=int(isinstance(outcome, Rejected) and claim.state == "sending" and not claim.in_doubt),
     )
 
 
@@ -228,23 +232,31 @@ def _ended(
     ending = Ending(state, why, event, reasons=reasons)
     if claim.kind == "replay" or standing.state not in ("active", "paused"):
         return ending
+    try:
+        _lead_on(claim, ending, standing, now, setting)
+    except Invalid as error:
+        # What happened is recorded in any case; where the way cannot be chosen, a person is asked.
+        _finish(ending, standing, "paused", {"code": "path_error", "error": error.code})
+    return ending
+
+
+def _lead_on(claim: Claim, ending: Ending, standing: Standing, now: datetime, setting: Setting) -> None:
     way = path.choose(claim.version, claim.step, standing.data)
     match way:
         case path.Goto(step=following, why=because):
             due, told = when_due(claim.version, following, standing.data, now, setting.default_zone)
             ending.next_step_id, ending.next_due_at = following.id, due
-            ending.reasons = (*reasons, *told, *_matched(because, way.evidence))
+            ending.reasons = (*ending.reasons, *told, *_matched(because, way.evidence))
         case path.Complete(why=because):
             _finish(ending, standing, "completed", {"code": "completed", "why": because})
         case path.NoMatch(policy=policy):
             told_no: Reason = {"code": "no_match", "policy": policy, "conditions": list(way.evidence)[:10]}
-            ending.reasons = (*reasons, told_no)
+            ending.reasons = (*ending.reasons, told_no)
             if policy == "continue":
                 _go_on(claim, ending, standing, now, setting)
             else:
                 to = {"complete": "completed", "cancel": "cancelled", "pause": "paused"}[policy]
                 _finish(ending, standing, to, {"code": "no_match"})
-    return ending
 
 
 def _go_on(claim: Claim, ending: Ending, standing: Standing, now: datetime, setting: Setting) -> None:

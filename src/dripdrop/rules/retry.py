@@ -188,15 +188,19 @@ def _in_doubt(
     match on_doubt:
         case Askable(after=after):
             return Ask(now + after)
-        case Idempotent(window=window):
+        case Idempotent():
             when = now + backoff(doubts - 1, seed=seed)
-            # The request still has to travel before the provider forgets the key.
-            margin = min(timedelta(minutes=1), window / 10)
-            if when + margin <= key_sent_at + window:
+            if remembers(on_doubt, key_sent_at, when):
                 return ResendSameKey(when)
             return _undecided(on_unknown, doubts, max_retries, now, seed)
         case Neither():
             return _undecided(on_unknown, doubts, max_retries, now, seed)
+
+
+def remembers(on_doubt: Idempotent, key_sent_at: datetime, when: datetime) -> bool:
+    """Whether a provider that first saw a key at `key_sent_at` still knows it when a request sent at `when` arrives."""
+    margin = min(timedelta(minutes=1), on_doubt.window / 10)
+    return when + margin <= key_sent_at + on_doubt.window
 
 
 def _undecided(on_unknown: OnUnknown, doubts: int, max_retries: int, now: datetime, seed: str) -> Verdict:

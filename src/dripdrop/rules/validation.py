@@ -195,8 +195,8 @@ def _templates(document: SequenceDocument, value: Any, at: Path, check: CheckTem
         for name, inner in value.items():
             yield from _templates(document, inner, (*at, str(name)), check)
     elif isinstance(value, (list, tuple)):
-        for place, inner in enumerate(value):
-            yield from _templates(document, inner, (*at, place), check)
+        for index, inner in enumerate(value):
+            yield from _templates(document, inner, (*at, index), check)
 
 
 def _ways(document: SequenceDocument) -> Found:

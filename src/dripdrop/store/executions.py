@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -56,6 +56,17 @@ def claim_one(now: datetime, worker: UUID, execution_id: UUID) -> Flow[list[Row]
 def take_over(worker: UUID, limit: int) -> Flow[list[Row]]:
     """Take what dead workers hold."""
     return (yield from SQL.all("take_over", worker=worker, limit=limit))
+
+
+def held_by(worker: UUID, limit: int) -> Flow[dict[UUID, int]]:
+    """What a worker holds, as id -> token."""
+    rows = yield from SQL.all("held_by", worker=worker, limit=limit)
+    return {row["id"]: row["token"] for row in rows}
+
+
+def take_again(worker: UUID, held: Mapping[UUID, int]) -> Flow[list[Row]]:
+    """Take up what this worker holds without knowing of it, under new tokens."""
+    return (yield from SQL.all("take_again", worker=worker, ids=list(held), tokens=list(held.values())))
 
 
 def hold_one(scope: Scope, execution_id: UUID) -> Flow[Row | None]:
@@ -224,8 +235,10 @@ def recipes(ids: Sequence[UUID], numbers: Sequence[int]) -> Flow[dict[UUID, Reci
             row["data_revision"],
             row["data"] or {},
             row["digest"],
-            row["outcome"],
             row["started_at"],
+            row["key_at"],
+            row["doubted"],
+            row["asked_for"],
         )
         for row in rows
     }

@@ -63,6 +63,26 @@ select t.*, e.state as enrollment_state, e.sequence_id, e.sequence_version_id, e
   join dripdrop.steps st on st.id = t.step_id
   left join dripdrop.enrollment_data d on d.enrollment_id = e.id and d.revision = e.data_revision;
 
+-- name: held_by
+-- What one worker holds; whatever its process no longer knows of is taken up again.
+select q.id, q.token from dripdrop.execution_queue q where q.worker_id = %(worker)s::uuid limit %(limit)s::integer;
+
+-- name: take_again
+with taken as (
+    update dripdrop.execution_queue q set token = q.token + 1
+      from unnest(%(ids)s::uuid[], %(tokens)s::bigint[]) as g(id, token)
+     where q.id = g.id and q.token = g.token and q.worker_id = %(worker)s::uuid
+    returning q.id, q.tenant_key, q.enrollment_id, q.step_id, q.visit, q.kind, q.state, q.due_at, q.token, q.attempt,
+              q.refusals, q.retries, q.adapter_id
+)
+select t.*, e.state as enrollment_state, e.sequence_id, e.sequence_version_id, e.subscriber_type, e.subscriber_id,
+       e.data_revision, d.data, s.active as sequence_active, st.active as step_active
+  from taken t
+  join dripdrop.enrollments e on e.id = t.enrollment_id
+  join dripdrop.sequences s on s.id = e.sequence_id
+  join dripdrop.steps st on st.id = t.step_id
+  left join dripdrop.enrollment_data d on d.enrollment_id = e.id and d.revision = e.data_revision;
+
 -- name: hold_one
 -- What a person decides about is read under lock, with the same facts as a claim.
 select t.id, t.tenant_key, t.enrollment_id, t.step_id, t.visit, t.kind, t.state, t.token, t.attempt, t.refusals, t.retries,
@@ -207,10 +227,14 @@ with given as materialized (
         as g(id, token, to_state, due_at, refused, spent, event, reasons, outcome, error_class, response)
 ), moved as (
     update dripdrop.execution_queue q
-       set state = g.to_state::dripdrop.step_execution_state, due_at = coalesce(g.due_at, 'infinity'::timestamptz),
+       set state = g.to_state::dripdrop.step_execution_state,
+           due_at = case when g.due_at is null
+                           or (e.state = 'paused' and q.kind <> 'replay' and g.to_state = 'scheduled')
+                         then 'infinity'::timestamptz else g.due_at end,
            worker_id = null, token = q.token + 1, refusals = q.refusals + g.refused, retries = q.retries + g.spent
-      from given g
+      from given g, dripdrop.enrollments e
      where q.id = g.id and q.token = g.token and q.worker_id is not distinct from %(worker)s::uuid
+       and e.id = q.enrollment_id
     returning q.id, q.tenant_key, q.enrollment_id, q.step_id, q.attempt, g.to_state, g.due_at, g.event, g.reasons,
               g.outcome, g.error_class, g.response
 ), bumped as (
@@ -318,13 +342,20 @@ select a.execution_id, min(a.started_at) as first_at,
  group by a.execution_id;
 
 -- name: last_attempts
+-- With what is known of the attempts under the same key: when the first began, whether one of them may have arrived,
+-- and whether a person has asked for another since.
 select a.execution_id, a.number, a.adapter_id, a.refusals, a.recipient, a.started_at, a.business_at, a.version_id,
-       a.data_revision, a.digest, a.finished_at, a.outcome, d.data
+       a.data_revision, a.digest, a.finished_at, d.data, k.key_at, k.doubted,
+       exists (select 1 from dripdrop.journal j
+                where j.enrollment_id = q.enrollment_id and j.execution_id = g.id and j.at >= a.finished_at
+                  and j.reasons @> '[{"code": "resolved_resend"}]') as asked_for
   from unnest(%(ids)s::uuid[], %(numbers)s::integer[]) as g(id, number)
   join dripdrop.delivery_attempts a on a.execution_id = g.id and a.number = g.number
-  left join dripdrop.enrollment_data d
-    on d.enrollment_id = (select q.enrollment_id from dripdrop.execution_queue q where q.id = g.id)
-   and d.revision = a.data_revision;
+  join dripdrop.execution_queue q on q.id = g.id
+ cross join lateral (
+    select min(b.started_at) as key_at, bool_or(b.outcome is not distinct from 'unknown') as doubted
+      from dripdrop.delivery_attempts b where b.execution_id = g.id and b.refusals = a.refusals) k
+  left join dripdrop.enrollment_data d on d.enrollment_id = q.enrollment_id and d.revision = a.data_revision;
 
 -- name: next_due
 select min(q.due_at) as at from dripdrop.execution_queue q

@@ -1,0 +1,157 @@
+"""Does the command line judge, apply and show sequences?"""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from conftest import WELCOME  # type: ignore[import-not-found]
+
+BROKEN = """
+sequence: broken
+steps:
+  hello:
+    channel: email
+    subject: "Hi {{ name"
+    next: nowhere
+"""
+
+
+def test_a_right_file_is_right_without_any_database(bare, tmp_path):
+    (tmp_path / "w.yaml").write_text(WELCOME)
+    said = bare("validate", "w.yaml")
+    assert (said.status, said.out) == (0, "✓ welcome: right.\n")
+    assert bare("validate", "w.yaml", "--json").json == {"ok": True, "sequences": ["welcome"], "findings": []}
+    assert not (tmp_path / ".dripdrop").exists()
+
+
+def test_everything_wrong_with_a_file_is_said_at_once_with_lines(bare, tmp_path):
+    (tmp_path / "b.yaml").write_text(BROKEN)
+    said = bare("validate", "b.yaml", "--json")
+    assert (said.status, said.json["ok"]) == (1, False)
+    found = {each["code"]: each for each in said.json["findings"]}
+    assert len(found) >= 2
+    assert all(each["path"].startswith("b.yaml: ") for each in found.values())
+    assert any(each["line"] for each in found.values())
+    text = bare("validate", "b.yaml").out
+    assert all(f"[{code}]" in text for code in found)
+
+
+def test_a_file_that_is_not_there_is_named(bare):
+    assert bare("validate", "none.yaml", "--json").error["code"] == "no_such_file"
+    assert bare("validate").status == 2
+
+
+def test_the_json_schema_takes_what_the_reader_takes_and_refuses_what_it_refuses(bare):
+    jsonschema = pytest.importorskip("jsonschema")
+    from ruamel.yaml import YAML
+
+    schema = bare("validate", "--schema").json
+    jsonschema.validate(YAML(typ="safe").load(WELCOME), schema)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({"sequence": "x", "steps": {"a": {"chanel": "email"}}}, schema)
+
+
+def test_the_json_schema_names_every_key(bare):
+    from dripdrop.rules.document import STEP_KEYS
+    from dripdrop.rules.validation import LATER_STEP_KEYS
+
+    schema = bare("validate", "--schema").json
+    assert set(schema["$defs"]["step"]["properties"]) == {*STEP_KEYS, "key"} - set(LATER_STEP_KEYS)
+    assert schema["properties"]["steps"]["oneOf"][0]["additionalProperties"] == {"$ref": "#/$defs/step"}
+    assert schema["$defs"]["comparison"]["properties"]["is"]["enum"]
+
+
+def test_applying_says_what_changed_and_the_same_file_again_changes_nothing(typed, tmp_path):
+    (tmp_path / "w.yaml").write_text(WELCOME)
+    first = typed("apply", "w.yaml", "--json").json
+    assert (first["applied"][0]["version"], first["applied"][0]["created"]) == (1, True)
+    assert typed("apply", "w.yaml", "--json").json["applied"][0]["changed"] == []
+    (tmp_path / "w.yaml").write_text(WELCOME.replace("Still there?", "Are you there?"))
+    again = typed("apply", "w.yaml", "--json").json["applied"][0]
+    assert again["version"] == 2
+    assert again["changed"]
+
+
+def test_a_dry_run_of_apply_changes_nothing(typed, tmp_path):
+    (tmp_path / "w.yaml").write_text(WELCOME)
+    said = typed("apply", "w.yaml", "--dry-run", "--json")
+    assert said.json["dry_run"] is True
+    assert said.json["applied"][0]["created"] is True
+    assert typed("sequences", "--json").json == {"sequences": []}
+
+
+def test_of_several_files_all_are_applied_or_none(typed, tmp_path):
+    (tmp_path / "a.yaml").write_text(WELCOME)
+    (tmp_path / "b.yaml").write_text(BROKEN)
+    error = typed("apply", "a.yaml", "b.yaml", "--json").error
+    assert error["code"] == "cannot_apply"
+    assert error["findings"]
+    assert typed("sequences", "--json").json == {"sequences": []}
+
+
+def test_sequences_are_listed_with_their_people(welcome, ann):
+    found = welcome("sequences", "--json").json["sequences"]
+    assert [(each["key"], each["version"], each["enrollments"]["active"]) for each in found] == [("welcome", 1, 1)]
+    assert "welcome" in welcome("sequences").out
+
+
+def test_a_sequence_is_shown_as_a_file_that_could_be_applied_again(welcome, tmp_path):
+    (tmp_path / "again.yaml").write_text(welcome("sequences", "get", "welcome").out)
+    assert welcome("apply", "again.yaml", "--json").json["applied"][0]["changed"] == []
+    definition = welcome("sequences", "get", "welcome", "--json").json["definition"]
+    (tmp_path / "again.json").write_text(json.dumps(definition))
+    assert list(definition["steps"]) == ["hello", "nudge"]
+
+
+def test_a_typo_in_a_sequence_is_answered_with_the_one_that_was_meant(welcome):
+    for args in (
+        ("sequences", "get", "welcom"), ("enroll", "welcom", "--id", "1"), ("stop", "--sequence", "welcom"),
+        ("send-test", "welcom.hello", "--to", "a@example.org"), ("pause", "--sequence", "welcom", "--subscriber", "1"),
+    ):  # fmt: skip
+        error = welcome(*args, "--json").error
+        assert (error["code"], error["cure"]) == ("not_found", "Did you mean welcome?"), args
+
+
+def test_a_message_can_be_looked_at_before_anybody_gets_it(welcome):
+    said = welcome("preview", "welcome.hello", "--data", '{"first_name": "Ann", "email": "ann@example.org"}')
+    assert "Hello Ann, welcome." in said.out
+    message = welcome("preview", "hello", "--sequence", "welcome", "--data", "email=a@b.example", "--json").json[
+        "message"
+    ]
+    assert message["to"][0]["email"] == "a@b.example"
+    assert welcome("preview", "hello").status == 2
+    assert welcome("preview", "welcome.helo", "--json").error["cure"] == "Did you mean hello?"
+
+
+def test_a_test_message_goes_to_my_own_address_and_to_nobody_else(welcome, tmp_path):
+    assert welcome("send-test", "welcome.hello", "--to", "me@example.org", "--dry-run").status == 0
+    assert not (tmp_path / "mailbox").exists()
+    said = welcome("send-test", "welcome.hello", "--to", "me@example.org", "--data", "first_name=Me", "--json")
+    assert said.json["outcome"] == "accepted"
+    assert len(list((tmp_path / "mailbox").glob("*.eml"))) == 1
+    assert welcome("executions", "--json").json == {"executions": []}
+
+
+def test_a_test_message_that_is_not_accepted_says_so(typed, tmp_path):
+    (tmp_path / "w.yaml").write_text(WELCOME)
+    typed("apply", "w.yaml")
+    assert typed("send-test", "welcome.hello", "--to", "me@example.org", "--json").error["code"] == "no_adapter"
+    typed(
+        "adapters", "create", "smtp", "--channel", "email", "--provider", "smtp", "--default",
+        "--config", "from=a@example.org", piped="relay=localhost\nport=1\nstarttls=false\n",
+    )  # fmt: skip
+    error = typed("send-test", "welcome.hello", "--to", "me@example.org", "--json").error
+    assert error["code"] == "test_not_sent"
+
+
+def test_a_sequence_without_an_active_version_cannot_be_tested_or_entered(typed, database_url, tmp_path):
+    from dripdrop.app import DripDrop
+
+    with DripDrop(database_url) as drip:
+        drip.sequences.create("empty", name="Empty")
+    assert typed("send-test", "empty.hello", "--to", "a@example.org", "--json").error["code"] == "no_active_version"
+    (tmp_path / "p.csv").write_text("id\n1\n")
+    assert typed("enroll", "empty", "--csv", "p.csv", "--json").error["code"] == "no_active_version"
+    assert "no active version" in typed("sequences", "get", "empty").out
