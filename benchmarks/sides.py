@@ -119,7 +119,8 @@ class Floor:
         with tempfile.NamedTemporaryFile("w", suffix=".sql") as script:
             script.write(parts()[self.part])
             script.flush()
-            command = [str(pgbench()), "-n", "-M", "prepared", "-c", "2", "-j", "2", "-T", f"{pace.seconds:.0f}"]
+            seconds = str(max(round(pace.seconds), 1))
+            command = [str(pgbench()), "-n", "-M", "prepared", "-c", "2", "-j", "2", "-T", seconds]
             before = postgres_cpu(postmaster)
             done = subprocess.run(
                 [*command, "-f", script.name, url],

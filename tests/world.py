@@ -42,7 +42,7 @@ class World:
         self.provider = provider
         self.clock = clock
         settings = {"encryption_key": KEY, **config}
-        self.drip = AsyncDripDrop(url, plugins=[provider], clock=clock, config=settings)
+        self.drip = AsyncDripDrop(url, plugins=[provider, *settings.pop("plugins", ())], clock=clock, config=settings)
 
     @property
     def runtime(self) -> Any:
@@ -93,8 +93,14 @@ class Doomed:
         assert adapter is not None
         message = runtime.render(claim, adapter, runtime.config())
         opening = Opening(
-            claim.id, claim.token, adapter.id, "ann@example.org", claim.version.id, claim.data_revision,
-            digest(message), claim.now,
+            claim.id,
+            claim.token,
+            adapter.id,
+            "ann@example.org",
+            claim.version.id,
+            claim.data_revision,
+            digest(message),
+            claim.now,
         )
         worker = self.dispatcher.lease.worker
         (result,) = await runtime.database.run(lambda now: delivering.open(now, worker, [opening]))

@@ -61,7 +61,7 @@ class _AsyncEnrollments(Group):
     get = Awaited(reporting.enrollment)
     list = Awaited(reporting.enrollments)
     update_data = Awaited(enrolling.update_data)
-    move = Awaited(enrolling.move, "default_zone")
+    move = Awaited(enrolling.move, "default_zone", "scheduler")
 
 
 class _AsyncExecutions(Group):
@@ -127,10 +127,10 @@ class AsyncDripDrop(Facade):
     for every outgoing call.
     """
 
-    enroll = Awaited(enrolling.enroll, "default_zone")
-    pause = Awaited(enrolling.pause)
-    resume = Awaited(enrolling.resume)
-    unenroll = Awaited(enrolling.unenroll)
+    enroll = Awaited(enrolling.enroll, "default_zone", "scheduler")
+    pause = Awaited(enrolling.pause, "scheduler")
+    resume = Awaited(enrolling.resume, "scheduler")
+    unenroll = Awaited(enrolling.unenroll, "scheduler")
     track = Awaited(tracking.track)
     suppress = Awaited(suppressing.suppress)
     explain = Awaited(explaining.explain)
@@ -168,7 +168,7 @@ class AsyncDripDrop(Facade):
             results.extend(done if begin == 0 else (moved(each, begin) for each in done))
         return results
 
-    _enroll_chunk = Awaited(enrolling.enroll_many, "default_zone")
+    _enroll_chunk = Awaited(enrolling.enroll_many, "default_zone", "scheduler")
 
     async def track_many(self, rows: Sequence[Mapping[str, Any]]) -> list[tracking.Tracked]:
         """Record a list of `{event, subscriber, enrollment, data}` in one transaction, in order."""

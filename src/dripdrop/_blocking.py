@@ -61,7 +61,7 @@ class _Enrollments(Group):
     get = Sync(reporting.enrollment)
     list = Sync(reporting.enrollments)
     update_data = Sync(enrolling.update_data)
-    move = Sync(enrolling.move, "default_zone")
+    move = Sync(enrolling.move, "default_zone", "scheduler")
 
 
 class _Executions(Group):
@@ -127,10 +127,10 @@ class DripDrop(Facade):
     for every outgoing call.
     """
 
-    enroll = Sync(enrolling.enroll, "default_zone")
-    pause = Sync(enrolling.pause)
-    resume = Sync(enrolling.resume)
-    unenroll = Sync(enrolling.unenroll)
+    enroll = Sync(enrolling.enroll, "default_zone", "scheduler")
+    pause = Sync(enrolling.pause, "scheduler")
+    resume = Sync(enrolling.resume, "scheduler")
+    unenroll = Sync(enrolling.unenroll, "scheduler")
     track = Sync(tracking.track)
     suppress = Sync(suppressing.suppress)
     explain = Sync(explaining.explain)
@@ -168,7 +168,7 @@ class DripDrop(Facade):
             results.extend(done if begin == 0 else (moved(each, begin) for each in done))
         return results
 
-    _enroll_chunk = Sync(enrolling.enroll_many, "default_zone")
+    _enroll_chunk = Sync(enrolling.enroll_many, "default_zone", "scheduler")
 
     def track_many(self, rows: Sequence[Mapping[str, Any]]) -> list[tracking.Tracked]:
         """Record a list of `{event, subscriber, enrollment, data}` in one transaction, in order."""

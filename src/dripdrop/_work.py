@@ -14,7 +14,7 @@ from uuid import UUID
 from dripdrop._core import Core, resolve_template
 from dripdrop.engine import passes
 from dripdrop.engine.dispatcher import Run
-from dripdrop.engine.runtime import Runtime
+from dripdrop.engine.runtime import BUILT_IN_SCHEDULER, Runtime
 from dripdrop.engine.worker import Worker
 from dripdrop.errors import BadSettings, Finding, Invalid
 from dripdrop.operations import reporting
@@ -49,6 +49,9 @@ class Work:
         match name:
             case "default_zone":
                 return self.core.config().default_timezone
+            case "scheduler":
+                name = self.core.config().scheduler
+                return None if name == BUILT_IN_SCHEDULER else self.core.plugins.get("scheduler", name)
             case "vault":
                 return self.core.vault()
             case "known":

@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
+from tests.world import NOON, TWO_STEPS, World
 
 from dripdrop.testing import FakeProvider, FrozenClock
-from tests.world import NOON, TWO_STEPS, World
 
 MakeWorld = Callable[..., Awaitable[World]]
 

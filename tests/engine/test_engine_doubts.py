@@ -6,13 +6,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from tests.engine.conftest import MakeWorld
+from tests.world import Doomed, World
 
 from dripdrop import Accepted, Askable, CannotTell, Idempotent, Neither
 from dripdrop.operations.delivering import Stale
 from dripdrop.rules.outcome import NotFound
 from dripdrop.testing import FakeProvider
-from tests.engine.conftest import MakeWorld
-from tests.world import Doomed, World
 
 AFTER = ("claim", "open", "send", "close")
 LONG = timedelta(days=30)

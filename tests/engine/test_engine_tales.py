@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from tests.engine.conftest import MakeWorld
+from tests.world import KEY, TWO_STEPS, World, ann
 
 from dripdrop import Accepted, AsyncDripDrop, Idempotent, IllegalMove, Invalid, Rejected, Unknown
 from dripdrop.engine.worker import Worker
 from dripdrop.errors import BadSettings
 from dripdrop.testing import FakeProvider
-from tests.engine.conftest import MakeWorld
-from tests.world import KEY, TWO_STEPS, World, ann
 
 DAYS = timedelta(days=30)
 
@@ -28,6 +29,13 @@ def one_step(**step: Any) -> dict[str, Any]:
         "name": "Onboarding",
         "steps": {"welcome": {"channel": "email", "subject": "Welcome", "text": "Hello", **step}},
     }
+
+
+async def until(holds: Callable[[], Any], seconds: float = 15.0) -> None:
+    """Return as soon as it holds; fail when it does not in time."""
+    async with asyncio.timeout(seconds):
+        while not holds():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
 
 
 async def events(world: World, enrollment: Any) -> list[str]:
@@ -242,7 +250,9 @@ async def test_an_unknown_at_an_idempotent_provider_is_repeated_under_the_same_k
     assert first.message == second.message
 
 
-async def test_without_an_adapter_messages_wait_and_go_when_there_is_one(database_url: str, make_world: MakeWorld) -> None:
+async def test_without_an_adapter_messages_wait_and_go_when_there_is_one(
+    database_url: str, make_world: MakeWorld
+) -> None:
     world = await make_world()
     await world.drip.adapters.update("main", active=False)
     enrollment = await world.enroll()
@@ -359,18 +369,13 @@ async def test_tenants_do_not_see_each_other(world: World) -> None:
 async def test_a_worker_is_woken_by_a_commit_and_stops_gently(make_world: MakeWorld, database_url: str) -> None:
     world = await make_world()
     provider = FakeProvider()
-    live = AsyncDripDrop(
-        database_url, plugins=[provider], config={"encryption_key": KEY, "quiet_hours_default": False}
-    )
+    live = AsyncDripDrop(database_url, plugins=[provider], config={"encryption_key": KEY, "quiet_hours_default": False})
     worker = Worker(live._worker.runtime())
     work = asyncio.create_task(worker.run())
     try:
-        while not world.query("select 1 from pg_stat_activity where query = 'listen dripdrop'"):
-            await asyncio.sleep(0.02)
+        await until(lambda: world.query("select 1 from pg_stat_activity where query = 'listen dripdrop'"))
         await live.enroll("onboarding", subscriber=("user", 9), data=ann())
-        async with asyncio.timeout(10):
-            while not len(provider.outbox):
-                await asyncio.sleep(0.01)
+        await until(lambda: len(provider.outbox))
     finally:
         worker.stop()
         await work
@@ -378,7 +383,9 @@ async def test_a_worker_is_woken_by_a_commit_and_stops_gently(make_world: MakeWo
     assert world.query("select count(*) from dripdrop.workers") == [(0,)]
 
 
-async def test_a_worker_refuses_a_virtual_clock_that_was_not_asked_for(make_world: MakeWorld, database_url: str) -> None:
+async def test_a_worker_refuses_a_virtual_clock_that_was_not_asked_for(
+    make_world: MakeWorld, database_url: str
+) -> None:
     world = await make_world()
     world.query("update dripdrop.clock set ahead = interval '3 days'")
     live = AsyncDripDrop(database_url, config={"encryption_key": KEY})
@@ -386,8 +393,49 @@ async def test_a_worker_refuses_a_virtual_clock_that_was_not_asked_for(make_worl
         await live.run_due()
     assert caught.value.code == "virtual_clock"
     await live.close()
-    allowed = AsyncDripDrop(database_url, plugins=[world.provider], config={"encryption_key": KEY, "virtual_clock": True})
+    allowed = AsyncDripDrop(
+        database_url, plugins=[world.provider], config={"encryption_key": KEY, "virtual_clock": True}
+    )
     await allowed.enroll("onboarding", subscriber=("user", 5), data=ann())
     run = await allowed.drain(until=datetime.now(UTC) + timedelta(days=5))
     assert run.sent + run.deferred >= 1
     await allowed.close()
+
+
+class Planner:
+    """A host's scheduler: keeps its jobs in a list, in the caller's transaction or not at all."""
+
+    kind = "scheduler"
+    name = "planner"
+
+    def __init__(self) -> None:
+        self.jobs: dict[str, tuple[Any, datetime]] = {}
+
+    def schedule(self, due: Any) -> Any:
+        made = [f"job-{len(self.jobs) + number}" for number, _ in enumerate(due)]
+        self.jobs.update(zip(made, due, strict=True))
+        return made
+        yield
+
+    def cancel(self, job_ids: Any) -> Any:
+        for each in job_ids:
+            del self.jobs[each]
+        return
+        yield
+
+
+async def test_a_hosts_scheduler_gets_a_job_for_each_execution_and_only_wakes(make_world: MakeWorld) -> None:
+    planner = Planner()
+    world = await make_world(scheduler="planner", plugins=[planner])
+    enrollment = await world.enroll()
+    ((first, due),) = planner.jobs.values()
+    assert due == world.clock.now()
+    await world.drip.executions.dispatch(first)
+    assert world.provider.outbox.steps() == ["welcome"]
+    (_, (second, later)) = planner.jobs.values()
+    assert later == world.clock.now() + timedelta(days=3)
+    assert (await world.drip.executions.dispatch(second)).claimed == 0
+    await world.drip.pause(enrollment)
+    assert not planner.jobs
+    await world.drip.resume(enrollment)
+    assert [each for each, _ in planner.jobs.values()] == [second]

@@ -249,16 +249,16 @@ def test_the_server_stalls_each_message_once(mailroom):
 
 
 def test_a_message_stands_in_the_log_before_a_slow_answer_is_given(mailroom):
-    with smtplib.SMTP("127.0.0.1", mailroom.port, timeout=10) as connection:
-        connection.ehlo()
-        connection.mail("hello@demo.example")
-        connection.rcpt("ann@slow.example")
-        connection.putcmd("data")
-        assert connection.getreply()[0] == 354
-        connection.send(letter("ann@slow.example").as_bytes().replace(b"\n", b"\r\n") + b"\r\n.\r\n")
-        mailroom.come_to_rest()
-        assert mailroom.accepted == {"7/welcome/1": 1}
-        connection.sock.close()
+    connection = smtplib.SMTP("127.0.0.1", mailroom.port, timeout=10)
+    connection.ehlo()
+    connection.mail("hello@demo.example")
+    connection.rcpt("ann@slow.example")
+    connection.putcmd("data")
+    assert connection.getreply()[0] == 354
+    connection.send(letter("ann@slow.example").as_bytes().replace(b"\n", b"\r\n") + b"\r\n.\r\n")
+    connection.close()
+    mailroom.come_to_rest()
+    assert mailroom.accepted == {"7/welcome/1": 1}
 
 
 def test_a_message_that_waited_for_the_server_when_its_sender_died_never_arrives(mailroom):

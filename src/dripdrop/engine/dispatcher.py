@@ -75,7 +75,9 @@ class Dispatcher:
             expected=lambda: self._to_open,
         )
         self.closes: Collector[Closing, CloseResult] = Collector(
-            lambda items: database.run(lambda now: delivering.close(now, self.lease.worker, items)),
+            lambda items: database.run(
+                lambda now: delivering.close(now, self.lease.worker, items, scheduler=runtime.scheduler())
+            ),
             expected=lambda: self._to_close,
         )
 

@@ -12,6 +12,7 @@ from uuid import UUID
 from dripdrop.channels.deliver import Speaker, doubt
 from dripdrop.channels.http import Sender
 from dripdrop.config import Config
+from dripdrop.contracts import Scheduler
 from dripdrop.errors import DripDropError
 from dripdrop.operations.dispatching import Policy
 from dripdrop.plugins import Plugins
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger("dripdrop.engine")
 MAX_VERSIONS = 1000
+BUILT_IN_SCHEDULER = "postgres"
 
 
 @dataclass(slots=True)
@@ -67,6 +69,11 @@ class Runtime:
             allows=config.allows if config.only_to is not None else None,
             versions=self.versions,
         )
+
+    def scheduler(self) -> Scheduler | None:
+        """The host's scheduler; None is the built-in one, which has no jobs."""
+        name = self.config().scheduler
+        return None if name == BUILT_IN_SCHEDULER else self.plugins.get("scheduler", name)
 
     def provider(self, adapter: Adapter) -> Any:
         """The provider of an adapter; raises NotFound naming the known ones."""

@@ -8,6 +8,8 @@ from datetime import datetime
 from typing import Any, TypeAlias
 from uuid import UUID
 
+from dripdrop.contracts import Scheduler
+from dripdrop.operations import scheduling
 from dripdrop.rules.claim import Claim
 from dripdrop.rules.following import Came, Decided, Defer, Ending, Following, Free, Requeue, Setting, Standing, decide
 from dripdrop.rules.outcome import Accepted, Rejected, Unknown, attempt_outcome
@@ -79,7 +81,9 @@ def open_again(now: datetime, worker: UUID, openings: Sequence[Opening]) -> Flow
     return [results[each.id] for each in openings]
 
 
-def close(now: datetime, worker: UUID | None, closings: Sequence[Closing]) -> Flow[list[CloseResult]]:
+def close(
+    now: datetime, worker: UUID | None, closings: Sequence[Closing], *, scheduler: Scheduler | None = None
+) -> Flow[list[CloseResult]]:
     """Write down what came of each, together with what follows; one result per row, in order.
 
     Enrollments are locked first. A row that is no longer ours is `Stale` and leaves no trace, whatever the others do.
@@ -91,8 +95,11 @@ def close(now: datetime, worker: UUID | None, closings: Sequence[Closing]) -> Fl
         following.append(decide(each.claim, each.came, standing, now, each.setting))
     ours = yield from _write(now, worker, closings, following)
     yield from _suppress(now, closings, following, ours)
-    if any(isinstance(each, Ending) and each.next_due_at is not None and each.next_due_at <= now for each in following):
-        yield from enrollments.wake()
+    due_now = any(
+        isinstance(each, Ending) and each.next_due_at is not None and each.next_due_at <= now for each in following
+    )
+    if scheduler is not None or due_now:
+        yield from scheduling.schedule(scheduler, [each.claim.enrollment_id for each in closings], due_now=due_now)
     return [Closed(what) if each.claim.id in ours else Stale() for each, what in zip(closings, following, strict=True)]
 
 

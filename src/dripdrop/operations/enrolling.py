@@ -8,7 +8,9 @@ from datetime import datetime
 from typing import Any, TypeAlias
 from uuid import UUID
 
+from dripdrop.contracts import Scheduler
 from dripdrop.errors import Conflict, DripDropError, Invalid, NotFound, Refused
+from dripdrop.operations import scheduling
 from dripdrop.rules import entering, path
 from dripdrop.rules.definition import Step, Version
 from dripdrop.rules.lifecycle import ENROLLMENT
@@ -45,6 +47,7 @@ def enroll(
     metadata: Mapping[str, Any] | None = None,
     starting_step: str | None = None,
     default_zone: str = "Etc/UTC",
+    scheduler: Scheduler | None = None,
 ) -> Flow[Enrollment]:
     """Enroll one person in the active version; who is in already gets their own row back (`created` false).
 
@@ -56,8 +59,7 @@ def enroll(
     newcomer = _newcomer(now, version, person, data, metadata, starting_step, default_zone)
     made = yield from _insert(now, scope, version, [newcomer])
     if person in made:
-        if newcomer.due_at <= now:
-            yield from enrollments.wake()
+        yield from scheduling.schedule(scheduler, [made[person]], due_now=newcomer.due_at <= now)
         row = yield from enrollments.get(scope, made[person])
         return enrollments.from_row(_there(row), created=True)
     standing = yield from enrollments.standing(scope, version.sequence_id, [person])
@@ -65,7 +67,13 @@ def enroll(
 
 
 def enroll_many(
-    now: datetime, scope: Scope, sequence: str, rows: Sequence[Mapping[str, Any]], *, default_zone: str = "Etc/UTC"
+    now: datetime,
+    scope: Scope,
+    sequence: str,
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    default_zone: str = "Etc/UTC",
+    scheduler: Scheduler | None = None,
 ) -> Flow[list[Result]]:
     """Enroll a list: rows `{subscriber, data, metadata, starting_step}`; one result per row, in order.
 
@@ -93,23 +101,37 @@ def enroll_many(
     standing = (yield from enrollments.standing(scope, version.sequence_id, others)) if others else {}
     for person, number in first_row.items():
         results[number] = _result(number, made.get(person), standing.get(person), version)
-    if any(newcomers[person].due_at <= now for person in made):
-        yield from enrollments.wake()
+    if made:
+        due_now = any(newcomers[person].due_at <= now for person in made)
+        yield from scheduling.schedule(scheduler, list(made.values()), due_now=due_now)
     return results
 
 
-def pause(now: datetime, scope: Scope, enrollment: UUID | Enrollment, *, reason: str | None = None) -> Flow[Enrollment]:
+def pause(
+    now: datetime,
+    scope: Scope,
+    enrollment: UUID | Enrollment,
+    *,
+    reason: str | None = None,
+    scheduler: Scheduler | None = None,
+) -> Flow[Enrollment]:
     """Hold an active enrollment where it stands; the time that was left is kept."""
     row = yield from _locked(scope, enrollment)
     ENROLLMENT.after("pause", row["state"])
     moved = yield from enrollments.pause(
         now, scope, row["id"], sources=ENROLLMENT.sources("pause"), reasons=_because(reason)
     )
+    yield from scheduling.cancel(scheduler, [row["id"]])
     return enrollments.from_row(_unchanged(moved))
 
 
 def resume(
-    now: datetime, scope: Scope, enrollment: UUID | Enrollment, *, reason: str | None = None
+    now: datetime,
+    scope: Scope,
+    enrollment: UUID | Enrollment,
+    *,
+    reason: str | None = None,
+    scheduler: Scheduler | None = None,
 ) -> Flow[Enrollment]:
     """Go on from the pending step with the time that was left; without one left, the enrollment completes."""
     row = yield from _locked(scope, enrollment)
@@ -121,8 +143,7 @@ def resume(
             )
         )
     )
-    if moved["due_now"]:
-        yield from enrollments.wake()
+    yield from scheduling.schedule(scheduler, [row["id"]], due_now=bool(moved["due_now"]))
     if not moved["going"]:
         ended = yield from enrollments.complete_if_idle(now, scope, row["id"], [{"code": "nothing_left"}])
         if ended is not None:
@@ -131,7 +152,12 @@ def resume(
 
 
 def unenroll(
-    now: datetime, scope: Scope, enrollment: UUID | Enrollment, *, reason: str | None = None
+    now: datetime,
+    scope: Scope,
+    enrollment: UUID | Enrollment,
+    *,
+    reason: str | None = None,
+    scheduler: Scheduler | None = None,
 ) -> Flow[Enrollment]:
     """End an enrollment: what is pending is cancelled, what is on its way is recorded when it comes back."""
     row = yield from _locked(scope, enrollment)
@@ -144,6 +170,7 @@ def unenroll(
         reason=reason or "unenrolled",
         reasons=_because(reason or "unenrolled"),
     )
+    yield from scheduling.cancel(scheduler, [row["id"]])
     return enrollments.from_row(_unchanged(ended[0] if ended else None))
 
 
@@ -167,6 +194,7 @@ def move(
     version: UUID | None = None,
     step: str | None = None,
     default_zone: str = "Etc/UTC",
+    scheduler: Scheduler | None = None,
 ) -> Flow[Enrollment]:
     """Move a live enrollment to another version of its sequence (default: the active one) and to a step of it.
 
@@ -194,8 +222,9 @@ def move(
             cure="Try again when it has ended.",
             code="move_on_the_way",
         )
-    if due <= now and moved["state"] == "active":
-        yield from enrollments.wake()
+    yield from scheduling.cancel(scheduler, [row["id"]])
+    if moved["state"] == "active":
+        yield from scheduling.schedule(scheduler, [row["id"]], due_now=due <= now)
     return enrollments.from_row(moved)
 
 

@@ -11,7 +11,7 @@ from dripdrop.store.flow import Flow
 
 
 class PostgresScheduler:
-    """The built-in one: the queue's due index is the schedule, so there are no jobs; NOTIFY says that something came."""
+    """The built-in one: the queue's due index is the schedule, so there are no jobs; NOTIFY says something came."""
 
     kind = "scheduler"
     name = "postgres"

@@ -212,6 +212,23 @@ def hand_back(worker: UUID, rows: Sequence[tuple[UUID, int]]) -> Flow[set[UUID]]
     return {row["id"] for row in found}
 
 
+def live_of(people: Sequence[UUID]) -> Flow[list[tuple[UUID, datetime]]]:
+    """The (execution, due) of these enrollments that wait for a time."""
+    rows = yield from SQL.all("live_of", enrollments=list(people))
+    return [(row["id"], row["due_at"]) for row in rows]
+
+
+def keep_jobs(backend: str, ids: Sequence[UUID], jobs: Sequence[str]) -> Flow[None]:
+    """Remember which job stands for which execution."""
+    yield from SQL.run("keep_jobs", backend=backend, ids=list(ids), jobs=list(jobs))
+
+
+def forget_jobs(backend: str, people: Sequence[UUID]) -> Flow[list[str]]:
+    """Forget the jobs of these enrollments, and say which they were."""
+    rows = yield from SQL.all("forget_jobs", backend=backend, enrollments=list(people))
+    return [row["job_id"] for row in rows]
+
+
 def replay(now: datetime, scope: Scope, execution_id: UUID, reasons: Sequence[Any]) -> Flow[Row | None]:
     """A new execution of an ended one; None where there is no such ended one."""
     return (yield from SQL.one("replay", now=now, tenant=scope.tenant, id=execution_id, reasons=dumps(reasons)))

@@ -312,6 +312,25 @@ with given as materialized (
 select m.id from moved m;
 
 
+-- name: live_of
+-- What is live and has a time; what a worker holds is on its way already.
+select q.id, q.due_at from dripdrop.execution_queue q
+ where q.enrollment_id = any(%(enrollments)s::uuid[]) and q.worker_id is null and isfinite(q.due_at)
+ order by q.id;
+
+-- name: keep_jobs
+insert into dripdrop.scheduler_jobs (execution_id, backend, job_id)
+select g.id, %(backend)s::text, g.job from unnest(%(ids)s::uuid[], %(jobs)s::text[]) as g(id, job)
+on conflict do nothing;
+
+-- name: forget_jobs
+delete from dripdrop.scheduler_jobs j
+ using (select q.id from dripdrop.execution_queue q where q.enrollment_id = any(%(enrollments)s::uuid[])
+        union all
+        select h.id from dripdrop.execution_history h where h.enrollment_id = any(%(enrollments)s::uuid[])) x
+ where j.execution_id = x.id and j.backend = %(backend)s::text
+returning j.job_id;
+
 -- name: replay
 -- An execution of its own that never advances the path: it takes the next visit and names the original.
 with original as (
