@@ -15,6 +15,9 @@ test: setup  ## All tests, under ten minutes (ARGS="tests/rules -k timing")
 
 check: lint types imports packages  ## All that must hold: format, lint, types, imports, tests; no skips as root on Debian
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then export DRIPDROP_NO_SKIP=1; fi; \
+	echo "tests on PostgreSQL 16, a smaller part"; \
+	DRIPDROP_TEST_PG=16 $(BIN)/python -m pytest -n 2 tests/engine tests/store/test_schema_guards.py && \
+	echo "tests" && \
 	$(BIN)/python -m pytest -n 2 $(ARGS)
 
 bench: setup  ## How fast, beside the floor and the peers (ARGS="--quick --json")

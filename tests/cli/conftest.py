@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 import json
 from collections.abc import Callable
@@ -11,28 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from terminal import WELCOME
 
 from dripdrop.cli import main
-
-KEY = base64.b64encode(bytes(range(32))).decode()
-
-WELCOME = """
-sequence: welcome
-name: Welcome
-class: transactional
-exit_on: [cancelled]
-steps:
-  hello:
-    channel: email
-    subject: "Hello {{ first_name }}"
-    text: "Hello {{ first_name }}, welcome."
-    next: nudge
-  nudge:
-    channel: email
-    timing: in 3 days
-    subject: "Still there?"
-    text: "Still there, {{ first_name }}?"
-"""
 
 
 @dataclass(frozen=True)

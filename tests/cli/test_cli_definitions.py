@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 
-import pytest
-
-from conftest import WELCOME  # type: ignore[import-not-found]
+from terminal import WELCOME
 
 BROKEN = """
 sequence: broken
@@ -41,16 +39,6 @@ def test_everything_wrong_with_a_file_is_said_at_once_with_lines(bare, tmp_path)
 def test_a_file_that_is_not_there_is_named(bare):
     assert bare("validate", "none.yaml", "--json").error["code"] == "no_such_file"
     assert bare("validate").status == 2
-
-
-def test_the_json_schema_takes_what_the_reader_takes_and_refuses_what_it_refuses(bare):
-    jsonschema = pytest.importorskip("jsonschema")
-    from ruamel.yaml import YAML
-
-    schema = bare("validate", "--schema").json
-    jsonschema.validate(YAML(typ="safe").load(WELCOME), schema)
-    with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate({"sequence": "x", "steps": {"a": {"chanel": "email"}}}, schema)
 
 
 def test_the_json_schema_names_every_key(bare):

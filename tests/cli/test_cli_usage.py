@@ -32,30 +32,13 @@ def test_the_bare_command_shows_what_there_is(bare):
     assert said.out == bare("--help").out
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        "setup",
-        "apply",
-        "enroll",
-        "track",
-        "pause",
-        "resume",
-        "unenroll",
-        "move",
-        "stop",
-        "go",
-        "send-test",
-        "adapters create",
-        "adapters update",
-        "executions resolve",
-        "executions replay",
-        "executions dispatch",
-        "enrollments update-data",
-        "suppressions add",
-        "suppressions lift",
-    ],
-)
+WRITING = """
+setup, apply, enroll, track, pause, resume, unenroll, move, stop, go, send-test, adapters create, adapters update,
+executions resolve, executions replay, executions dispatch, enrollments update-data, suppressions add, suppressions lift
+"""
+
+
+@pytest.mark.parametrize("command", [each.strip() for each in WRITING.split(",")])
 def test_what_writes_takes_a_dry_run(bare, command):
     assert "--dry-run" in bare(*command.split(), "--help").out
 

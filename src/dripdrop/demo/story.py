@@ -69,7 +69,11 @@ class Story:
         bars = Table.grid(padding=(0, 2))
         for step, total in self.totals.items():
             done = self._received.get(step, 0)
-            bars.add_row(step, ProgressBar(total=total, completed=done, width=40), f"{done} of {total}")
+            bars.add_row(
+                step,
+                ProgressBar(total, done, width=40, complete_style="cyan", finished_style="green"),
+                f"{done} of {total}",
+            )
         return Group(Text(""), head, bars)
 
 

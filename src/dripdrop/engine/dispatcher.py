@@ -42,15 +42,26 @@ class Run:
 
 @dataclass(slots=True)
 class Lease:
-    """What a worker holds: its id, and until when (this machine's monotonic clock) nobody may take it over."""
+    """What a worker holds: its id, and until when (this machine's monotonic clock) nobody may take it over.
+
+    `turn` counts how often the lease had run out before it was confirmed again: what was opened in an earlier turn may
+    be in other hands.
+    """
 
     worker: UUID
     seconds: float
     confirmed_at: float = field(default_factory=clock.monotonic)
+    turn: int = 0
 
-    def holds(self) -> bool:
-        """Whether the last confirmed heartbeat is young enough to send on."""
-        return clock.monotonic() - self.confirmed_at < self.seconds
+    def confirm(self, at: float) -> None:
+        """A heartbeat that was asked for at this moment came through."""
+        if at - self.confirmed_at >= self.seconds:
+            self.turn += 1
+        self.confirmed_at = at
+
+    def holds(self, turn: int) -> bool:
+        """Whether what was opened in this turn is still safely ours to send."""
+        return turn == self.turn and clock.monotonic() - self.confirmed_at < self.seconds
 
 
 class Dispatcher:
@@ -143,9 +154,9 @@ class Dispatcher:
             await item.go()
         except asyncio.CancelledError:
             raise
-        except Exception:
-            # The row stays with this worker until its lease ends or the next pass hands it back: nothing is lost.
-            _LOG.exception("execution %s was left to the rescuer", judged.claim.id)
+        except Exception as error:
+            _LOG.exception("execution %s could not be carried out", judged.claim.id)
+            await item.give_up(error)
         finally:
             self.known.discard(judged.claim.id)
             item.past_open()

@@ -15,7 +15,7 @@ from dripdrop.rules import gates, retry
 from dripdrop.rules.claim import Claim
 from dripdrop.rules.following import Came, Decided, Defer, Ending, HandBack, Requeue, Setting
 from dripdrop.rules.message import AdapterRef, Delivery, EnrollmentRef, Message, StepRef, digest
-from dripdrop.rules.outcome import Accepted, Askable, Neither, OnDoubt, Rejected, Unknown
+from dripdrop.rules.outcome import Accepted, Askable, Idempotent, Neither, OnDoubt, Rejected, Unknown
 from dripdrop.store.adapters import Adapter
 
 if TYPE_CHECKING:
@@ -82,10 +82,10 @@ class Item:
             return
         mark = digest(message) if message is not None else b""
         doubt = self.runtime.on_doubt(adapter)
-        if claim.in_doubt and claim.recipe is not None and claim.recipe.digest != mark:
-            # What may be out there is another message: it is noted as a doubt, and never goes out.
+        if why := self._unrepeatable(mark, doubt):
+            # It is noted as a doubt, and does not go out.
             if await self._open(adapter, message, mark):
-                await self.close(Unknown({"reason": "content_changed"}), doubt)
+                await self.close(Unknown({"reason": why}), doubt)
             return
         assert message is not None
         if isinstance(doubt, Neither):
@@ -102,12 +102,29 @@ class Item:
         except Invalid as error:
             return None, error.code
 
+    def _unrepeatable(self, mark: bytes, doubt: OnDoubt) -> str | None:
+        """Why a message that may have arrived must not be sent again, if it must not."""
+        claim, recipe = self.claim, self.claim.recipe
+        if not claim.in_doubt or recipe is None:
+            return None
+        if recipe.digest != mark:
+            return retry.CONTENT_CHANGED
+        wanted = recipe.asked_for or claim.step.on_unknown == "resend"
+        if isinstance(doubt, Idempotent) and not wanted and not retry.remembers(doubt, recipe.key_at, claim.now):
+            return "key_forgotten"
+        return None
+
     async def _open_and_send(self, provider: Any, adapter: Adapter, message: Message, mark: bytes, config: Any) -> Any:
-        """Nothing waits between open and wire; None where it may not go, or where another may have taken it over."""
-        if not self.owner.lease.holds() or not await self._open(adapter, message, mark):
+        """Nothing waits between open and wire; None where it may not go."""
+        lease, turn = self.owner.lease, self.owner.lease.turn
+        if not lease.holds(turn):
+            await self.close(HandBack())
             return None
-        if not self.owner.lease.holds():
+        if not await self._open(adapter, message, mark):
             return None
+        if not lease.holds(turn):
+            # Another may have taken it over, and then this is stale; else it is known that nothing went out.
+            return Rejected("temporary", "adapter", detail={"reason": "lease_lost"})
         runtime = self.runtime
         return await runtime.speaker.send(
             provider, self._delivery(adapter, message), config, timeout=self.config.adapter_timeout_seconds
@@ -190,6 +207,19 @@ class Item:
         )
         key = found.provider_message_id if isinstance(found, Accepted) else None
         await self.close(Decided(verdict, reason="asked", provider_message_id=key), doubt)
+
+    async def give_up(self, error: Exception) -> None:
+        """Something broke that nobody foresaw: it is tried again a limited number of times, or a person is asked."""
+        told = {"reason": "internal_error", "exception": type(error).__name__}
+        came: Came = Rejected("temporary", "message", detail=told)
+        if self.claim.state == "sending":
+            came = Unknown(told)
+        elif self.claim.state == "unknown":
+            came = Decided(retry.Hold("internal_error"), reason="internal_error")
+        try:
+            await self.close(came)
+        except Exception:
+            _LOG.exception("execution %s was left to the rescuer", self.claim.id)
 
     async def close(self, came: Came, doubt: OnDoubt | None = None) -> None:
         """Hand in what came of it; the outcome and what follows are written together."""

@@ -144,10 +144,11 @@ class Worker:
             lambda now: keeping.heartbeat(now, lease.worker, stopping=self.stopping.is_set())
         )
         if alive:
-            lease.confirmed_at = before
+            lease.confirm(before)
         else:
             _LOG.warning("this worker was taken for dead; it goes on under a new id")
-            lease.worker, lease.confirmed_at = await self._register(lease.seconds), before
+            lease.worker, lease.turn = await self._register(lease.seconds), lease.turn + 1
+            lease.confirmed_at = before
         return False
 
     async def _finish(self, dispatcher: Dispatcher) -> None:

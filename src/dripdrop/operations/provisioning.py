@@ -21,6 +21,12 @@ from dripdrop.vault import Vault
 Known: TypeAlias = Callable[[str, str], Any]
 """(channel, provider's name) -> the provider; raises NotFound naming what is known, as `Plugins.get` does."""
 
+
+def nobody(channel: str, name: str) -> Any:
+    """No provider is known: a facade hands in its own registry."""
+    raise NotFound(f"There is no provider {name} for {channel}.", cure="Ask through a DripDrop object.")
+
+
 # Least allowed value of each setting that is a number.
 _LEAST = {"daily_cap": 1, "ramp_increment": 1, "ramp_floor": 0, "min_gap_seconds": 0}
 _CHANGES = ("name", "config", "is_default", "active", "ramp_started_at", *_LEAST)
@@ -43,8 +49,8 @@ def create(
     *,
     channel: str,
     provider: str,
-    known: Known,
-    vault: Vault | None,
+    known: Known = nobody,
+    vault: Vault | None = None,
     credentials: Mapping[str, Any] | None = None,
     config: Mapping[str, Any] | None = None,
     is_default: bool = False,
@@ -82,8 +88,8 @@ def update(
     /,
     adapter: Adapter | UUID | str,
     *,
-    known: Known,
-    vault: Vault | None,
+    known: Known = nobody,
+    vault: Vault | None = None,
     credentials: Mapping[str, Any] | None = None,
     **changes: Any,
 ) -> Flow[Adapter]:

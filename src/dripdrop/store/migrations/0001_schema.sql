@@ -270,7 +270,7 @@ create table dripdrop.enrollments (
     updated_at timestamptz not null,
     metadata jsonb not null default '{}',
     constraint enrollments_pin check (adapter_id is null or effective_mode = 'outbound')
-) with (fillfactor = 75, autovacuum_vacuum_scale_factor = 0.05);
+) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05);
 create unique index enrollments_one_live
     on dripdrop.enrollments (tenant_key, sequence_id, subscriber_type, subscriber_id) where state in ('active', 'paused');
 create index enrollments_subscriber on dripdrop.enrollments (tenant_key, subscriber_type, subscriber_id);
@@ -745,6 +745,10 @@ begin
                 parent || '_default', key_column, key_column) into stray using low, high;
             -- Attaching leaves the parent readable and writable; making it as a partition would not.
             execute format('create table dripdrop.%I (like dripdrop.%I including all)', child, parent);
+            if parent = 'delivery_attempts' then
+                -- Each attempt is filled in once: room on its page keeps that out of the index.
+                execute format('alter table dripdrop.%I set (fillfactor = 60)', child);
+            end if;
             if stray then
                 execute format('alter table dripdrop.%I detach partition dripdrop.%I', parent, parent || '_default');
                 execute format('with moved as (delete from dripdrop.%I where %I >= %L and %I < %L returning *)
