@@ -181,7 +181,7 @@ def test_a_recipient_is_an_address_and_no_letter() -> None:
 
 def test_in_strict_mode_nobody_listens_to_or_tells_an_event_that_there_is_not() -> None:
     bus = Telemetry(lambda value: value, strict=True)
-    error = refusal(Invalid, bus.attach, print, "no.such.event")
+    error = refusal(Invalid, bus.listen, print, "no.such.event")
     assert error.code == "unknown_event"
     error = refusal(Invalid, bus.emit, "no.such.event", {}, {})
     assert error.code == "unknown_event"
@@ -198,12 +198,6 @@ def test_a_database_without_the_schema_says_how_to_get_it(empty_database_url: st
     with DripDrop(empty_database_url) as drip:
         error = refusal(SchemaMismatch, drip.sequences.list)
     assert error.code == "schema_mismatch"
-
-
-def test_a_database_that_does_not_answer_is_unavailable(tmp_path: Path) -> None:
-    with DripDrop(f"postgresql:///none?host={tmp_path}") as drip:
-        error = refusal(Unavailable, drip.sequences.list)
-    assert error.code == "unavailable"
 
 
 def test_an_extra_that_is_missing_is_one_that_can_be_installed() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from terminal import WELCOME
+from terminal import KEY, WELCOME
 
 from dripdrop.cli import main
 

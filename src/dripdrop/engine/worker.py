@@ -118,6 +118,8 @@ class Worker:
     async def _dispatch(self) -> bool:
         dispatcher = self.dispatcher
         assert dispatcher is not None
+        if not dispatcher.lease.holds(dispatcher.lease.turn):
+            return False
         room = IN_FLIGHT - dispatcher.in_flight
         if room <= 0:
             await dispatcher.some_room()

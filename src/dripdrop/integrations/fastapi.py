@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from importlib import import_module
 from typing import Any, Protocol, TypeVar
 
 from dripdrop.engine.worker import Worker
@@ -54,11 +55,11 @@ def joined(drip: D, session: Callable[..., Any]) -> Callable[..., D]:
     so a route that also asks for `get_session` has the very one that was joined.
     """
     try:
-        from fastapi import Depends
+        depends = import_module("fastapi").Depends
     except ImportError as missing:
         raise Unavailable("FastAPI is not installed.", cure="Install it with: pip install fastapi") from missing
 
-    def dependency(connection: Any = Depends(session)) -> D:  # noqa: B008
+    def dependency(connection: Any = depends(session)) -> D:
         view: D = drip.using(connection)
         return view
 

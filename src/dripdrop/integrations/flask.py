@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 from dripdrop.errors import Invalid, Unavailable
@@ -21,10 +22,9 @@ def joined(session: Any = None) -> Any:
     or no session.
     """
     try:
-        from flask import current_app
+        held = import_module("flask").current_app.extensions
     except ImportError as missing:
         raise Unavailable("Flask is not installed.", cure="Install it with: pip install flask") from missing
-    held = current_app.extensions
     if _NAME not in held:
         raise Invalid("This application has no DripDrop.", cure="Call init_app(app, drip) first.", code="not_set_up")
     if session is None and "sqlalchemy" not in held:

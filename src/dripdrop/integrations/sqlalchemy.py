@@ -6,6 +6,8 @@ without the columns that change from release to release. To write, use `drip.usi
 
 from __future__ import annotations
 
+from typing import Any
+
 from dripdrop.errors import MissingExtra
 from dripdrop.store.statements import DEFAULT_SCHEMA
 
@@ -17,7 +19,7 @@ try:
 except ImportError as missing:
     raise MissingExtra("The SQLAlchemy integration", "sqlalchemy") from missing
 
-_ENROLLMENTS: dict[str, TypeEngine[object]] = {
+_ENROLLMENTS: dict[str, TypeEngine[Any]] = {
     "id": Uuid(),
     "tenant_key": Text(),
     "sequence_id": Uuid(),
@@ -32,7 +34,7 @@ _ENROLLMENTS: dict[str, TypeEngine[object]] = {
     "cancelled_at": DateTime(timezone=True),
     "metadata": JSONB(),
 }
-_EXECUTIONS: dict[str, TypeEngine[object]] = {
+_EXECUTIONS: dict[str, TypeEngine[Any]] = {
     "id": Uuid(),
     "tenant_key": Text(),
     "enrollment_id": Uuid(),
@@ -42,12 +44,11 @@ _EXECUTIONS: dict[str, TypeEngine[object]] = {
     "visit": Integer(),
     "channel": Text(),
     "recipient": Text(),
-    "scheduled_for": DateTime(timezone=True),
     "executed_at": DateTime(timezone=True),
     "provider_message_id": Text(),
     "reason": Text(),
 }
-_SEQUENCES: dict[str, TypeEngine[object]] = {"id": Uuid(), "tenant_key": Text(), "key": Text(), "name": Text()}
+_SEQUENCES: dict[str, TypeEngine[Any]] = {"id": Uuid(), "tenant_key": Text(), "key": Text(), "name": Text()}
 
 
 def sequences(schema: str = DEFAULT_SCHEMA) -> TableClause:
@@ -61,10 +62,10 @@ def enrollments(schema: str = DEFAULT_SCHEMA) -> TableClause:
 
 
 def executions(schema: str = DEFAULT_SCHEMA) -> TableClause:
-    """Visits of steps, live and ended; `tenant_key` null is global, `scheduled_for` 'infinity' is nothing to wait for."""
+    """Visits of steps, live and ended; here a null `tenant_key` is global."""
     return _table("step_executions", _EXECUTIONS, schema)
 
 
-def _table(name: str, columns: dict[str, TypeEngine[object]], schema: str) -> TableClause:
-    made: list[ColumnClause[object]] = [column(each, kind) for each, kind in columns.items()]
+def _table(name: str, columns: dict[str, TypeEngine[Any]], schema: str) -> TableClause:
+    made: list[ColumnClause[Any]] = [column(each, kind) for each, kind in columns.items()]
     return table(name, *made, schema=schema)

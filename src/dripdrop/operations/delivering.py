@@ -61,7 +61,8 @@ class Closing:
 
 def open(now: datetime, worker: UUID, openings: Sequence[Opening]) -> Flow[list[OpenResult]]:
     """Record that these attempts begin; one result per row, in order."""
-    made = yield from executions.open_many(now, worker, openings)
+    # COMMIT travels along; who asks why a row was not opened reads what is committed.
+    made = yield from executions.open_many(now, worker, openings, last=True)
     opened = {row["id"]: Opened(row["token"], row["attempt"]) for row in made}
     if len(opened) == len(openings):
         return [opened[each.id] for each in openings]
@@ -93,7 +94,8 @@ def close(
     for each in closings:
         standing = standings.get(each.claim.id) or Standing("cancelled", each.claim.data)
         following.append(decide(each.claim, each.came, standing, now, each.setting))
-    ours = yield from _write(now, worker, closings, following)
+    alone = scheduler is None and all(_needs_nothing_more(each, now) for each in following)
+    ours = yield from _write(now, worker, closings, following, last=alone)
     yield from _suppress(now, closings, following, ours)
     due_now = any(
         isinstance(each, Ending) and each.next_due_at is not None and each.next_due_at <= now for each in following
@@ -126,8 +128,15 @@ def _standings(closings: Sequence[Closing]) -> Flow[dict[UUID, Standing]]:
     return standings
 
 
+def _needs_nothing_more(following: Following, now: datetime) -> bool:
+    """Whether writing the ending is all there is to do, so that COMMIT can travel along."""
+    if not isinstance(following, Ending) or following.suppress is not None:
+        return False
+    return following.next_due_at is None or following.next_due_at > now
+
+
 def _write(
-    now: datetime, worker: UUID | None, closings: Sequence[Closing], following: Sequence[Following]
+    now: datetime, worker: UUID | None, closings: Sequence[Closing], following: Sequence[Following], *, last: bool
 ) -> Flow[set[UUID]]:
     endings: list[tuple[UUID, int, Ending, Attempted]] = []
     again: list[tuple[UUID, int, Requeue, Attempted]] = []
@@ -145,7 +154,7 @@ def _write(
             freed.append(key)
     ours: set[UUID] = set()
     if endings:
-        ours |= yield from executions.end_many(now, worker, endings)
+        ours |= yield from executions.end_many(now, worker, endings, last=last)
     if again:
         ours |= yield from executions.requeue_many(now, worker, again)
     if put_off and worker is not None:

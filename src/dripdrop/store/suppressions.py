@@ -83,12 +83,13 @@ def add_many(now: datetime, rows: Sequence[Fresh]) -> Flow[list[Suppression]]:
     return [from_row(row) for row in found]
 
 
-def lookup(now: datetime, asked: Sequence[Asked]) -> Flow[dict[int, Suppression]]:
+def lookup(now: datetime, asked: Sequence[Asked], *, last: bool = False) -> Flow[dict[int, Suppression]]:
     """What blocks each of those asked: position in the list -> the strongest suppression; nobody else is in it."""
     if not asked:
         return {}
     rows = yield from SQL.all(
         "lookup",
+        last=last,
         now=now,
         tenants=[each.tenant for each in asked],
         channels=[each.channel for each in asked],

@@ -1,7 +1,10 @@
-"""How does a Django project hold DripDrop, and how does a view enroll in its own transaction?
+"""How does a view of a Django project enroll in its own transaction?
+
+# shop/mail.py
+drip = DripDrop("default")
 
 # settings.py
-DRIPDROP = {"database": "default", "public_url": "https://app.example"}
+DRIPDROP = "shop.mail.drip"
 
 # views.py
 with transaction.atomic():
@@ -11,52 +14,38 @@ with transaction.atomic():
 
 from __future__ import annotations
 
-import threading
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from dripdrop.errors import MissingExtra
-
-if TYPE_CHECKING:
-    from dripdrop import DripDrop
-
-_LOCK = threading.Lock()
-_HELD: list[Any] = []
+from dripdrop.errors import Invalid, MissingExtra
 
 
-def drip() -> DripDrop:
-    """The project's DripDrop, made at the first call of `settings.DRIPDROP`.
-
-    `database` (an alias or a URL, by default `default`) and `plugins` are its own; the rest are settings of DripDrop.
-    """
-    settings, _ = _django()
-    with _LOCK:
-        if not _HELD:
-            import dripdrop
-
-            given = dict(getattr(settings, "DRIPDROP", {}))
-            database, plugins = given.pop("database", "default"), given.pop("plugins", ())
-            _HELD.append(dripdrop.DripDrop(database, plugins=plugins, config=given))
-        return _HELD[0]  # type: ignore[no-any-return]
-
-
-def joined(using: str | None = None) -> DripDrop:
-    """The same inside the transaction of this thread's connection; `using` is an alias, by default DripDrop's own."""
-    settings, connections = _django()
-    alias = using or getattr(settings, "DRIPDROP", {}).get("database", "default")
-    return drip().using(connections[alias])
-
-
-def forget() -> None:
-    """Close and forget the project's DripDrop: after a fork, or when a test changes the settings."""
-    with _LOCK:
-        while _HELD:
-            _HELD.pop().close()
-
-
-def _django() -> tuple[Any, Any]:
+def drip() -> Any:
+    """The project's DripDrop: what `settings.DRIPDROP` names. Raises Invalid (`not_set_up`)."""
     try:
         from django.conf import settings
-        from django.db import connections
+        from django.utils.module_loading import import_string
     except ImportError as missing:
         raise MissingExtra("The Django integration", "django") from missing
-    return settings, connections
+    named = getattr(settings, "DRIPDROP", None)
+    if not isinstance(named, str):
+        raise Invalid(
+            "settings.DRIPDROP names no DripDrop object.",
+            cure='Make one in a module of yours and name it: DRIPDROP = "shop.mail.drip".',
+            code="not_set_up",
+        )
+    try:
+        return import_string(named)
+    except ImportError as error:
+        raise Invalid(
+            f"settings.DRIPDROP is {named!r}, which cannot be imported: {error}.",
+            cure="Name a module and its attribute, joined by a dot.",
+            code="not_set_up",
+        ) from error
+
+
+def joined(using: str = "default") -> Any:
+    """The same inside the transaction of this thread's connection to the database of an alias."""
+    found = drip()
+    from django.db import connections
+
+    return found.using(connections[using])

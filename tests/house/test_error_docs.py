@@ -1,0 +1,122 @@
+"""Does docs/errors.md list every code that an error or a finding can have, and no other?"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from functools import cache
+
+import pytest
+from tree import ROOT, Module, modules
+
+PAGE = ROOT / "docs" / "errors.md"
+ROW = re.compile(r"^\| (`[^|]*) \| ([^|]*) \| ([^|]*) \|$", re.MULTILINE)
+CODE = re.compile(r"[a-z][a-z0-9_]*")
+
+
+def parameters(function: ast.AST) -> list[str]:
+    assert isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef))
+    return [each.arg for each in (*function.args.posonlyargs, *function.args.args) if each.arg not in ("self", "cls")]
+
+
+@cache
+def takers() -> dict[str, set[int]]:
+    """Whatever takes a `code` by position, by its bare name -> the places; a class is called like its __init__."""
+    found: dict[str, set[int]] = {"Finding": {0}}
+    for module in modules():
+        for function in module.functions():
+            if "code" in (names := parameters(function)):
+                owner = module.parents[function]
+                made = function.name == "__init__" and isinstance(owner, ast.ClassDef)
+                found.setdefault(owner.name if made else function.name, set()).add(names.index("code"))  # type: ignore[attr-defined]
+    return found
+
+
+def handed_over(module: Module) -> Iterator[ast.expr]:
+    """What is given as a code: to an error, a finding or a helper that makes one, by name or by position."""
+    for call in module.calls():
+        yield from (keyword.value for keyword in call.keywords if keyword.arg == "code")
+        name = ast.unparse(call.func).split(".")[-1]
+        yield from (call.args[place] for place in takers().get(name, ()) if place < len(call.args))
+    for function in module.functions():
+        defaults = reversed(list(zip(reversed(function.args.args), reversed(function.args.defaults), strict=False)))
+        yield from (default for parameter, default in defaults if parameter.arg == "code")
+
+
+def written_down(module: Module) -> Iterator[ast.expr]:
+    """What is called `code`: by assignment, or in a mapping that has a `cure` too."""
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Assign) and len(node.targets) == 1:
+            yield from assigned(node.targets[0], node.value)
+        elif isinstance(node, ast.Dict):
+            keys = [key.value if isinstance(key, ast.Constant) else None for key in node.keys]
+            if {"code", "cure"} <= set(keys):
+                yield node.values[keys.index("code")]
+
+
+def assigned(target: ast.expr, value: ast.expr) -> Iterator[ast.expr]:
+    if isinstance(value, ast.IfExp):
+        yield from assigned(target, value.body)
+        yield from assigned(target, value.orelse)
+    elif isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
+        for each, part in zip(target.elts, value.elts, strict=True):
+            yield from assigned(each, part)
+    elif isinstance(target, ast.Name) and target.id == "code":
+        yield value
+
+
+def pattern(node: ast.expr) -> str | None:
+    """A code as a pattern: `unknown_*` for one that is put together; None for a mere variable or a sentence."""
+    if isinstance(node, ast.JoinedStr):
+        parts = [part.value if isinstance(part, ast.Constant) else "*" for part in node.values]
+        node = ast.Constant("".join(str(part) for part in parts))
+    if isinstance(node, ast.Constant) and isinstance(node.value, str) and CODE.fullmatch(node.value.replace("*", "x")):
+        return node.value
+    return None
+
+
+@cache
+def codes() -> dict[str, str]:
+    """Every code of the source, put-together ones with `*` -> the file."""
+    return {
+        code: module.place
+        for module in modules()
+        for node in (*handed_over(module), *written_down(module))
+        if (code := pattern(node)) is not None
+    }
+
+
+def listed() -> list[str]:
+    return [code for row in ROW.findall(PAGE.read_text("utf-8")) for code in re.findall(r"`([^`]+)`", row[0])]
+
+
+def fits(code: str, wanted: str) -> bool:
+    return re.fullmatch(wanted.replace("*", r"\w+"), code) is not None
+
+
+@pytest.mark.parametrize("code", sorted(codes()))
+def test_a_code_stands_in_the_docs(code):
+    assert any(fits(each, code) for each in listed()), f"{code} of {codes()[code]} is not in {PAGE.name}"
+
+
+def test_the_docs_list_no_code_that_nobody_raises():
+    assert [code for code in listed() if not any(fits(code, known) for known in codes())] == []
+
+
+def test_a_code_is_listed_once():
+    assert sorted(listed()) == sorted(set(listed()))
+
+
+def test_each_line_says_what_it_means_and_what_to_do():
+    rows = ROW.findall(PAGE.read_text("utf-8"))
+    assert [codes for codes, meaning, cure in rows if not meaning.strip() or not cure.strip()] == []
+    assert len(rows) == PAGE.read_text("utf-8").count("\n| `"), "a line of the table has not three cells"
+
+
+def test_the_search_finds_every_way_to_give_a_code():
+    assert {"Finding", "finding", "note", "refuse", "Bad"} <= set(takers())
+    ways = {"zone", "not_text", "two_adapters", "sequence_key", "old_schema", "new_schema", "usage", "not_found"}
+    assert ways <= set(codes())
+    assert "unknown_*" in codes()
+    assert [code for code in codes() if code.strip("*") == ""] == []
