@@ -8,7 +8,6 @@ One file holds the whole project; in yours, `drip` stands in a module such as sh
 from __future__ import annotations
 
 import os
-import sys
 
 import django
 from django.conf import settings
@@ -78,4 +77,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -21,7 +21,8 @@ try:
     from sqlalchemy import text
     from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 except ImportError as missing:
-    sys.exit(print(f"Not run: {missing}. This example needs fastapi and sqlalchemy[asyncio]."))
+    print(f"Not run: {missing}. This example needs fastapi and sqlalchemy[asyncio].")
+    sys.exit()
 
 from dripdrop import AsyncDripDrop
 from dripdrop.integrations.fastapi import joined, lifespan

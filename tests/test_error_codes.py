@@ -22,7 +22,6 @@ from dripdrop.errors import (
     MissingExtra,
     Refused,
     SchemaMismatch,
-    Unavailable,
 )
 from dripdrop.operations import provisioning, stopping
 from dripdrop.plugins import Plugins

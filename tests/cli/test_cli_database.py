@@ -145,3 +145,11 @@ def test_an_app_that_is_not_there_says_how_to_name_it(typed, tmp_path, app):
     error = typed("status", "--app", app, "--json").error
     assert error["code"] == "app"
     assert "myapp.mail:drip" in error["cure"]
+
+
+def test_setup_writes_a_migration_for_django(bare, tmp_path):
+    (tmp_path / "shop").mkdir()
+    said = bare("setup", "--django", "shop", "--json")
+    assert said.status == 0, said.out
+    assert "ApplySchema" in (tmp_path / said.json["file"]).read_text()
+    assert bare("setup", "--django", "nowhere", "--json").error["code"] == "not_found"

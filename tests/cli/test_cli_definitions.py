@@ -143,3 +143,19 @@ def test_a_sequence_without_an_active_version_cannot_be_tested_or_entered(typed,
     (tmp_path / "p.csv").write_text("id\n1\n")
     assert typed("enroll", "empty", "--csv", "p.csv", "--json").error["code"] == "no_active_version"
     assert "no active version" in typed("sequences", "get", "empty").out
+
+
+def test_a_channel_that_the_app_brings_may_be_used(typed, tmp_path):
+    (tmp_path / "faxapp.py").write_text(
+        "import os\n"
+        "from dripdrop import DripDrop\n"
+        "class Fax:\n"
+        "    name, channel = 'machine', 'fax'\n"
+        "    def deliver(self, delivery, config): ...\n"
+        "    def validate_credentials(self, credentials): return []\n"
+        "drip = DripDrop(os.environ['DRIPDROP_DATABASE_URL'], plugins=[Fax()])\n"
+    )
+    (tmp_path / "f.yaml").write_text("sequence: faxes\nsteps:\n  one: {channel: fax, text: Hi}\n")
+    assert typed("validate", "f.yaml").status == 1
+    assert typed("validate", "f.yaml", "--app", "faxapp:drip").status == 0
+    assert typed("apply", "f.yaml", "--app", "faxapp:drip").status == 0

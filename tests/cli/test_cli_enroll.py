@@ -140,3 +140,10 @@ def test_a_file_that_is_no_text_is_refused(tmp_path):
     with pytest.raises(Invalid) as refused:
         list(CsvFile(path).rows())
     assert refused.value.code == "not_utf8"
+
+
+def test_a_cell_that_never_ends_is_refused_with_its_line(welcome, tmp_path):
+    (tmp_path / "p.csv").write_text('id,email\n1,a@example.org\n2,"' + "x" * 1_000_001 + "\n")
+    error = welcome("enroll", "welcome", "--csv", "p.csv", "--dry-run", "--json").error
+    assert error["code"] == "bad_csv"
+    assert "line 3" in error["message"]

@@ -105,16 +105,7 @@ def test_dev_has_a_worker_and_a_mailbox_and_leaves_the_configured_database_alone
             assert "email" in about["adapters"]
             assert (tmp_path / ".dripdrop" / "encryption.key").exists()
             typed_in(tmp_path, url, "apply", "welcome.yaml")
-            typed_in(
-                tmp_path,
-                url,
-                "enroll",
-                "welcome",
-                "--id",
-                "1",
-                "--data",
-                '{"email": "ann@example.org", "first_name": "Ann"}',
-            )
+            typed_in(tmp_path, url, "enroll", "welcome", "--id", "1", "--data", ANN)
             listed = about["mailbox"] + "messages"
             messages = until(lambda: json.loads(page(listed)[1])["messages"], "the first message")
             look_at(about["mailbox"], messages[0]["id"])

@@ -138,3 +138,13 @@ def test_help_is_there_at_once():
         )
         taken.append(time.monotonic() - begun)
     assert min(taken) < 0.5
+
+
+def test_a_file_that_cannot_be_used_is_named(typed, monkeypatch):
+    def forbidden(*args: object) -> None:
+        raise PermissionError(13, "Permission denied", "people.csv")
+
+    monkeypatch.setattr("dripdrop.cli.readiness.require_schema", forbidden)
+    error = typed("status", "--json").error
+    assert error["code"] == "file"
+    assert error["message"] == "people.csv: Permission denied."

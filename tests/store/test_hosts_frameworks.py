@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
+import sys
 import types
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Any
 
 import httpx2
 import psycopg
@@ -45,14 +48,10 @@ def fastapi_app(url: str, drip: AsyncDripDrop, **more: Any) -> Any:
             yield connection
 
     app = fastapi.FastAPI(lifespan=lifespan(drip, **more))
-    dependency = joined(drip, session)
+    asked, asked_for_session = fastapi.Depends(joined(drip, session)), fastapi.Depends(session)
 
     @app.post("/people")
-    async def sign_up(
-        view: Annotated[Any, fastapi.Depends(dependency)],
-        own: Annotated[Any, fastapi.Depends(session)],
-        declined: bool = False,
-    ) -> dict[str, Any]:
+    async def sign_up(view: Any = asked, own: Any = asked_for_session, declined: bool = False) -> dict[str, Any]:
         assert view._host is own
         found = await view.enroll("welcome", **ANN)
         if declined:
@@ -74,26 +73,35 @@ async def test_a_request_of_fastapi_enrolls_in_its_own_transaction(url):
 
 async def test_an_application_may_hold_a_worker_that_ends_with_it(url):
     drip = AsyncDripDrop(url)
-    started: list[Any] = []
-    drip.telemetry.listen(started.append, "worker.started")
-    async with lifespan(drip, worker=True)(None):
-        with psycopg.connect(url, autocommit=True) as connection:
-            await alive(connection, 1)
-    assert len(started) == 1
-    with psycopg.connect(url) as connection:
+    started = asyncio.Event()
+    drip.telemetry.listen(lambda event: started.set(), "worker.started")
+    with psycopg.connect(url, autocommit=True) as connection:
+        async with lifespan(drip, worker=True)(None):
+            await asyncio.wait_for(started.wait(), 10)
+            assert workers(connection) == 1
         assert workers(connection) == 0
+
+
+async def test_a_worker_that_cannot_start_is_told_and_the_application_goes_on(url, caplog):
+    with psycopg.connect(url) as connection:
+        connection.execute("update dripdrop.clock set ahead = interval '1 day'")
+    drip = AsyncDripDrop(url)
+    told = asyncio.Event()
+
+    class Listener(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            told.set()
+
+    logger = logging.getLogger("dripdrop.integrations")
+    logger.addHandler(listener := Listener())
+    async with lifespan(drip, worker=True)(None):
+        await asyncio.wait_for(told.wait(), 30)
+    logger.removeHandler(listener)
+    assert "The worker has ended: Business time is 1 day" in caplog.text
 
 
 def workers(connection: psycopg.Connection[Any]) -> int:
     return connection.execute("select count(*) from dripdrop.workers where not stopping").fetchone()[0]
-
-
-async def alive(connection: psycopg.Connection[Any], number: int) -> None:
-    import asyncio
-
-    async with asyncio.timeout(10):
-        while workers(connection) != number:
-            await asyncio.sleep(0.01)
 
 
 def test_a_request_of_flask_enrolls_in_its_own_transaction(url):
@@ -123,7 +131,7 @@ def test_a_request_of_flask_enrolls_in_its_own_transaction(url):
 )
 def test_a_framework_that_is_missing_is_named(ask, library, monkeypatch):
     for name in ("flask", "fastapi"):
-        monkeypatch.setitem(__import__("sys").modules, name, None)
+        monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(Unavailable, match=f"{library} is not installed"):
         ask()
 

@@ -14,6 +14,7 @@ from dripdrop.cli.subject import suggesting
 from dripdrop.errors import Finding, Invalid, NotFound
 
 if TYPE_CHECKING:
+    from dripdrop.app import DripDrop
     from dripdrop.rules.document import SequenceDocument
     from dripdrop.services.sources import Loaded
 
@@ -31,7 +32,7 @@ def validate(session: Session, files: tuple[str, ...], schema: bool) -> int:
         return 0
     if not files:
         raise click.UsageError("Name a FILE or a folder.")
-    found, keys = _judged(list(files))
+    found, keys = _judged(list(files), _channels(session.app))
     wrong = [each for each in found if each.severity == "error"]
     if session.json:
         output.write_json({"ok": not wrong, "sequences": keys, "findings": found})
@@ -52,7 +53,8 @@ def apply(session: Session, files: tuple[str, ...]) -> None:
 
     All files are judged before the first is applied, and either all are applied or none.
     """
-    found, _ = _judged(list(files))
+    channels = _channels(session.drip)
+    found, _ = _judged(list(files), channels)
     wrong = [each for each in found if each.severity == "error"]
     if wrong:
         raise Invalid(
@@ -63,7 +65,7 @@ def apply(session: Session, files: tuple[str, ...]) -> None:
         )
     trouble.print_findings(found, stderr=True)
     with session.writing(together=True) as drip:
-        done = [drip.sequences.apply(document) for document in _documents(list(files))]
+        done = [drip.sequences.apply(document, channels=channels) for document in _documents(list(files))]
     rows = [
         {
             "sequence": each.sequence.key,
@@ -125,7 +127,14 @@ def get(session: Session, sequence: str) -> None:
         _write_yaml(definition)
 
 
-def _judged(files: list[str]) -> tuple[list[Finding], list[str]]:
+def _channels(drip: DripDrop | None) -> set[str]:
+    """The channels that a step may name: ours, and those that plug-ins bring."""
+    from dripdrop.rules.definition import CHANNELS
+
+    return {*CHANNELS, *(drip.plugins.channels() if drip is not None else ())}
+
+
+def _judged(files: list[str], channels: set[str]) -> tuple[list[Finding], list[str]]:
     """Every finding of files or folders, and the keys of the sequences in them."""
     from dripdrop.rendering.templates import check_template
     from dripdrop.rules import validation
@@ -137,7 +146,7 @@ def _judged(files: list[str]) -> tuple[list[Finding], list[str]]:
         found += each.findings
         if each.document is not None:
             keys.append(each.document.key)
-            more = validation.findings(each.document, check_template)
+            more = validation.findings(each.document, check_template, channels)
             found += [sources.in_file(one, each.file) for one in more]
     return list(dict.fromkeys(found)), keys
 

@@ -10,7 +10,7 @@ import click
 from dripdrop.cli import output, trouble
 from dripdrop.cli.options import Command, Writing
 from dripdrop.cli.readiness import unreachable
-from dripdrop.cli.session import Session, with_session
+from dripdrop.cli.session import Session, import_from_here, with_session
 
 
 @click.command("setup", cls=Writing)
@@ -111,6 +111,7 @@ def _write(session: Session, alembic: Path | None, django: str | None) -> None:
 
         file = write_alembic(alembic, name)
     else:
+        import_from_here()
         from dripdrop.integrations.django import wrappers
 
         assert django is not None

@@ -57,9 +57,7 @@ class Session:
         from dripdrop._facade import Facade
         from dripdrop.errors import Invalid
 
-        # Our script's own folder stands first on the path, not the folder somebody works in.
-        if os.getcwd() not in sys.path:
-            sys.path.insert(0, os.getcwd())
+        import_from_here()
         found = load_app(reference)
         if not isinstance(found, Facade):
             message = f"The app {reference!r} is a {type(found).__name__}, not a DripDrop object."
@@ -169,6 +167,12 @@ class Session:
 
     def _scoped(self, drip: Any) -> Any:
         return drip if self.options.tenant is None else drip.for_tenant(self.options.tenant)
+
+
+def import_from_here() -> None:
+    """Let the host's modules be found: our script's own folder stands on the path, not the one somebody works in."""
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
 
 
 def with_session(function: Callable[..., T]) -> Callable[..., T]:

@@ -44,7 +44,7 @@ class Collector(Generic[I, O]):
         self._wait = wait
         self._items: list[tuple[I, asyncio.Future[O]]] = []
         self._timer: asyncio.TimerHandle | None = None
-        self._running: set[asyncio.Task[None]] = set()
+        self.running: set[asyncio.Task[None]] = set()
 
     def put(self, item: I) -> asyncio.Future[O]:
         """Hand in an item; await the future for its result."""
@@ -71,16 +71,16 @@ class Collector(Generic[I, O]):
             return
         batch, self._items = self._items[: self._size], self._items[self._size :]
         task = asyncio.create_task(self._settle(batch))
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
+        self.running.add(task)
+        task.add_done_callback(self.running.discard)
         if self._items:
             self.flush()
 
     async def drained(self) -> None:
         """Return when nothing is gathered and nothing runs."""
-        while self._items or self._running:
+        while self._items or self.running:
             self.flush()
-            await asyncio.gather(*self._running, return_exceptions=True)
+            await asyncio.gather(*self.running, return_exceptions=True)
 
     async def _settle(self, batch: list[tuple[I, asyncio.Future[O]]]) -> None:
         try:

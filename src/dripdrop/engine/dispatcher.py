@@ -131,9 +131,14 @@ class Dispatcher:
             task.add_done_callback(self._tasks.discard)
 
     async def some_room(self) -> None:
-        """Return when at least one item has come to its end."""
+        """Return when at least one item has come to its end, or after a second."""
         if self._tasks:
-            await asyncio.wait(set(self._tasks), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(set(self._tasks), timeout=1.0, return_when=asyncio.FIRST_COMPLETED)
+
+    def abandon(self) -> None:
+        """Give up what is in flight: its rows are taken over when the lease ends."""
+        for each in (*self._tasks, *self.opens.running, *self.closes.running):
+            each.cancel()
 
     async def settled(self) -> None:
         """Return when every item that was started has come to its end."""

@@ -21,6 +21,7 @@ from dripdrop.operations import keeping
 _LOG = logging.getLogger("dripdrop.engine")
 TICK = 1.0
 TIDY_SECONDS = 600.0
+FAREWELL_SECONDS = 10.0
 
 
 class Worker:
@@ -73,8 +74,12 @@ class Worker:
         await asyncio.gather(*loops, return_exceptions=True)
         await self._finish(dispatcher)
         still.set()
+        beat.cancel()
         await asyncio.gather(beat, return_exceptions=True)
-        await self.close()
+        try:
+            await asyncio.wait_for(self.close(), FAREWELL_SECONDS)
+        except Exception as error:
+            _LOG.warning("no farewell could be said: %s", type(error).__name__)
 
     def stop(self) -> None:
         """Claim nothing more; safe to call from a signal handler of the loop."""
@@ -159,3 +164,4 @@ class Worker:
             await asyncio.wait_for(dispatcher.settled(), patience)
         except TimeoutError:
             _LOG.warning("%d executions did not finish in time; others take them over", dispatcher.in_flight)
+            dispatcher.abandon()

@@ -55,11 +55,11 @@ def joined(drip: D, session: Callable[..., Any]) -> Callable[..., D]:
     so a route that also asks for `get_session` has the very one that was joined.
     """
     try:
-        depends = import_module("fastapi").Depends
+        asked = import_module("fastapi").Depends(session)
     except ImportError as missing:
         raise Unavailable("FastAPI is not installed.", cure="Install it with: pip install fastapi") from missing
 
-    def dependency(connection: Any = depends(session)) -> D:
+    def dependency(connection: Any = asked) -> D:
         view: D = drip.using(connection)
         return view
 

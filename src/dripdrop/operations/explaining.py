@@ -86,7 +86,7 @@ def _facts(now: datetime, scope: Scope, enrollment_id: UUID) -> Flow[Facts | Non
     lines = yield from journal.of_enrollment(scope, enrollment_id, limit=LONGEST)
     attempts = yield from reports.attempts_of(scope, enrollment_id)
     if len(lines) == LONGEST:
-        attempts = [each for each in attempts if each["business_at"] >= lines[0].at]
+        attempts = [each for each in attempts if each["started_at"] >= lines[0].at]
     stop = suppression = None
     if live:
         stop = stops.holding(
@@ -166,7 +166,7 @@ def _entries(lines: Sequence[Line], attempts: Sequence[Row]) -> tuple[Entry, ...
 
 
 def _over(attempt: Row, line: Line) -> bool:
-    return bool(attempt["business_at"] <= line.at)
+    return bool(attempt["started_at"] <= line.at)
 
 
 def _entry(line: Line) -> Entry:
@@ -185,7 +185,7 @@ def _entry(line: Line) -> Entry:
 
 def _attempt(row: Row) -> Entry:
     detail = {key: row[key] for key in ("number", "outcome", "error_class", "adapter")}
-    return Entry(row["business_at"], "attempt", row["error_class"], {**detail, "execution": str(row["execution_id"])})
+    return Entry(row["started_at"], "attempt", row["error_class"], {**detail, "execution": str(row["execution_id"])})
 
 
 def _stranger(subscriber: tuple[str, str], sequence: str | None) -> Explanation:

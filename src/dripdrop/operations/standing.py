@@ -133,7 +133,7 @@ def _scheduled(facts: Facts, live: Row, step: str, due: datetime | None) -> Stan
 
 def _unknown(facts: Facts, live: Row, step: str) -> Standing:
     attempt = next((each for each in reversed(facts.attempts) if each["execution_id"] == live["id"]), None)
-    at = f" at {telling.moment(attempt['business_at'])}" if attempt else ""
+    at = f" at {telling.moment(attempt['started_at'])}" if attempt else ""
     said = f"{step} may have been sent{at}: the provider gave no clear answer"
     settle = _resolve(live, "sent|resend|drop")
     if due := live["due_at"]:

@@ -114,7 +114,7 @@ select q.id, q.kind, q.state, case when isfinite(q.due_at) then q.due_at end as 
 
 -- name: attempts_of_enrollment
 select a.execution_id, a.number, a.outcome, a.error_class, a.adapter_id, c.name as adapter, a.recipient,
-       a.business_at, a.finished_at
+       a.started_at, a.finished_at
   from (select q.id from dripdrop.execution_queue q
          where q.enrollment_id = %(enrollment)s::uuid and q.tenant_key = %(tenant)s::text
         union all
@@ -122,7 +122,7 @@ select a.execution_id, a.number, a.outcome, a.error_class, a.adapter_id, c.name 
          where h.enrollment_id = %(enrollment)s::uuid and h.tenant_key = %(tenant)s::text) x
   join dripdrop.delivery_attempts a on a.execution_id = x.id
   left join dripdrop.channel_adapters c on c.id = a.adapter_id
- order by a.business_at, a.execution_id, a.number;
+ order by a.started_at, a.execution_id, a.number;
 
 -- name: enrollment_of_execution
 select q.enrollment_id from dripdrop.execution_queue q
