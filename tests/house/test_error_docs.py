@@ -11,6 +11,7 @@ import pytest
 from tree import ROOT, Module, modules
 
 from dripdrop import plugins
+from dripdrop.cli.root import SECTIONS
 from dripdrop.store import catalogue
 
 PAGE = ROOT / "docs" / "errors.md"
@@ -125,6 +126,12 @@ def test_a_code_is_listed_once():
 def test_each_line_says_what_it_means_and_what_to_do():
     assert [codes for codes, meaning, cure in rows() if not meaning.strip() or not cure.strip()] == []
     assert len(rows()) == PAGE.read_text("utf-8").count("\n| `"), "a line of a table has not three cells"
+
+
+def test_a_command_that_is_named_as_a_cure_exists():
+    told = set(re.findall(r"`dripdrop ([a-z-]+)", PAGE.read_text("utf-8")))
+    assert {"setup", "apply"} <= told
+    assert told - {name for section in SECTIONS.values() for name in section} == set()
 
 
 def test_the_search_finds_every_way_to_give_a_code():

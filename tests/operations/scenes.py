@@ -412,6 +412,19 @@ def _(stage: Stage) -> Any:
     return lambda: dispatching.take_over(DUE, worker, stage.policy())
 
 
+@scene("dispatching.take_again")
+def _(stage: Stage) -> Any:
+    worker, _ = stage.sending(1, 2)
+    held = stage.do(dispatching.held(DUE, worker))
+    return lambda: dispatching.take_again(DUE, worker, stage.policy(), held)
+
+
+@reading("dispatching.held")
+def _(stage: Stage) -> Any:
+    worker, _ = stage.sending(1)
+    return lambda: dispatching.held(DUE, worker)
+
+
 @reading("dispatching.facts")
 def _(stage: Stage) -> Any:
     stage.enroll()
@@ -470,6 +483,12 @@ def _(stage: Stage) -> Any:
     worker = stage.worker()
     (judged,) = stage.claim(worker)
     return lambda: delivering.close(DUE, worker, [Closing(judged.claim, HandBack())])
+
+
+@scene("delivering.close", "all accepted")
+def _(stage: Stage) -> Any:
+    worker, claims = stage.sending(1, 2)
+    return lambda: delivering.close(DUE, worker, [Closing(claim, Accepted("m")) for claim in claims])
 
 
 @reading("delivering.close", "late")
