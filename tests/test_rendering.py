@@ -88,9 +88,7 @@ def test_the_shortcut_for_plain_templates_says_what_liquid_says() -> None:
             assert plain == say("a {{ x.y | default: x.y, allow_false: true }} b", escape=escape, x={"y": value})
 
 
-@pytest.mark.parametrize(
-    "text", ["{% include 'x' %}", "{% render 'x' %}", "{{name", "{% if %}"]
-)
+@pytest.mark.parametrize("text", ["{% include 'x' %}", "{% render 'x' %}", "{{name", "{% if %}"])
 def test_what_is_no_template_is_refused_with_its_line(text: str) -> None:
     with pytest.raises(Invalid) as refused:
         compile_template(f"one\n{text}", path="welcome.text")

@@ -13,6 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from psycopg import errors as pg
 from psycopg_pool import PoolTimeout
+from tests.engine.conftest import MakeWorld
+from tests.world import Doomed, World
 
 from dripdrop.engine import collectors
 from dripdrop.engine.collectors import Collector, Guilty
@@ -20,8 +22,6 @@ from dripdrop.errors import Conflict, Unavailable
 from dripdrop.operations import delivering
 from dripdrop.operations.delivering import Opened, Opening, Stale
 from dripdrop.rules.message import digest
-from tests.engine.conftest import MakeWorld
-from tests.world import Doomed, World
 
 DEADLINE = 10.0
 

@@ -8,6 +8,8 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from tests.engine.conftest import MakeWorld
+from tests.world import World
 
 from dripdrop import Accepted, Idempotent, Rejected, Unknown
 from dripdrop.engine import dispatcher as dispatching
@@ -15,8 +17,6 @@ from dripdrop.engine.dispatcher import Lease
 from dripdrop.engine.runtime import Runtime
 from dripdrop.engine.worker import Worker
 from dripdrop.testing import FakeProvider
-from tests.engine.conftest import MakeWorld
-from tests.world import World
 
 ONE_STEP = {
     "sequence": "onboarding",

@@ -21,10 +21,10 @@ from uuid import UUID
 
 import psycopg
 import pytest
+from tests.engine.victim import SETTINGS, Wire
 
 from dripdrop import AsyncDripDrop
 from dripdrop.operations import keeping
-from tests.engine.victim import SETTINGS, Wire
 
 ROOT = Path(__file__).parents[2]
 DEADLINE = 20.0

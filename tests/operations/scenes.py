@@ -9,6 +9,7 @@ from typing import Any, TypeAlias, TypeVar
 from uuid import UUID
 
 import psycopg
+from tests.operations.desk import NOW
 
 from dripdrop.errors import NotFound
 from dripdrop.operations import (
@@ -38,7 +39,6 @@ from dripdrop.store.flow import Flow
 from dripdrop.store.runners import run_sync
 from dripdrop.store.scope import GLOBAL
 from dripdrop.vault import Vault
-from tests.operations.desk import NOW
 
 T = TypeVar("T")
 VAULT = Vault([b"k" * 32])
@@ -332,7 +332,9 @@ def _(stage: Stage) -> Any:
 
 @scene("enrolling.resume", "nothing left")
 def _(stage: Stage) -> Any:
-    stage.do(authoring.apply(NOW, GLOBAL, {**DOCUMENT, "steps": {"welcome": {**DOCUMENT["steps"]["welcome"], "next": []}}}))
+    stage.do(
+        authoring.apply(NOW, GLOBAL, {**DOCUMENT, "steps": {"welcome": {**DOCUMENT["steps"]["welcome"], "next": []}}})
+    )
     worker, (claim,) = stage.sending(1)
     stage.do(enrolling.pause(DUE, GLOBAL, claim.enrollment_id))
     stage.do(delivering.close(DUE, worker, [Closing(claim, Accepted("m"))]))

@@ -17,14 +17,14 @@ from typing import Any
 import psycopg
 import pytest
 from psycopg import sql
+from tests.conftest import Postgres
+from tests.operations.scenes import SCENES, Registered, Stage
 
 from dripdrop import operations
 from dripdrop.store.database import configure
 from dripdrop.store.flow import Query, Row
 from dripdrop.store.runners import _Psycopg
 from dripdrop.testing import Died, count_queries, crash_points, die_at
-from tests.conftest import Postgres
-from tests.operations.scenes import SCENES, Registered, Stage
 
 DEADLINE = 10.0
 OBJECTS = (

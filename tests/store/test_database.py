@@ -255,7 +255,7 @@ def _elsewhere(url: str) -> None:
 async def test_another_schema_name_is_used_throughout(database_url: str) -> None:
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute('create schema "Other one"')
-        connection.execute('create table "Other one".clock as select interval \'1 day\' as ahead')
+        connection.execute("create table \"Other one\".clock as select interval '1 day' as ahead")
         connection.execute('create table "Other one".workers (name text)')
     database = AsyncDatabase(database_url, "Other one")
     await database.run(once("insert into dripdrop.workers (name) values (%(name)s)", name="here"))
