@@ -77,7 +77,12 @@ class Core:
             return Database(self.url, self.config().schema, clock=self.clock)
         from dripdrop.store import hosts
 
-        return hosts.source(self.given, self.config().schema, clock=self.clock)
+        found = hosts.source(self.given, self.config().schema, clock=self.clock)
+        if isinstance(found, hosts.AsyncSource):
+            raise Invalid(
+                "This database is awaited, and DripDrop blocks.", cure="Use AsyncDripDrop.", code="unsupported_database"
+            )
+        return found
 
     def vault(self) -> Vault:
         """Seals and opens with the keys of this moment."""

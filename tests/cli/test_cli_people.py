@@ -83,7 +83,9 @@ def test_a_worker_sends_and_explain_tells_what_happened_and_what_is_next(welcome
     run = welcome("worker", "--once", "--json").json["run"]
     assert (run["claimed"], run["sent"]) == (1, 1)
     assert "Nothing was due." in welcome("worker", "--once").out
-    said = welcome("explain", "--subscriber", "user:ann", "--sequence", "welcome", "--json").json
+    answer = welcome("explain", "--subscriber", "user:ann", "--sequence", "welcome", "--json")
+    assert answer.status == 0, answer.out
+    said = answer.json
     assert said["state"] == "active"
     assert "nudge" in said["sentence"]
     assert said["next_at"]

@@ -9,6 +9,7 @@ import importlib
 import inspect
 import os
 import pkgutil
+import re
 import socket
 import time
 from collections.abc import Iterator
@@ -199,5 +200,4 @@ def changes(before: dict[str, Any], after: dict[str, Any]) -> set[str]:
 
 def _parent(table: str) -> str:
     """A partition is named after its table and month."""
-    name, _, month = table.rpartition("_")
-    return name if month.isdigit() else table.removesuffix("_default")
+    return re.sub(r"_(y\d+m\d+|default)$", "", table)

@@ -14,10 +14,9 @@ import asyncpg
 import psycopg
 import pytest
 import sqlalchemy
-from psycopg_pool import AsyncConnectionPool, ConnectionPool
 from sqlalchemy.orm import Session
 from tests.conftest import Postgres
-from tests.store.hosting import ALIAS, HOSTS, AwaitedHost, Host, django_alias, sqlalchemy_url, write_welcome
+from tests.store.hosting import HOSTS, AwaitedHost, Host, django_alias, sqlalchemy_url, write_welcome
 
 from dripdrop.errors import Conflict, Invalid, SchemaMismatch, Unavailable
 from dripdrop.operations import enrolling
@@ -328,112 +327,3 @@ def test_asyncpg_learns_a_column_that_a_migration_added(url):
     before, after = asyncio.run(story())
     assert before == [{"a": [1]}]
     assert (after[0]["a"], type(after[0]["b"])) == ([1], uuid.UUID)
-
-
-# The host's own databases.
-
-
-@contextmanager
-def of_pool(url: str) -> Iterator[tuple[Any, Any]]:
-    with ConnectionPool(url, min_size=1) as pool:
-        yield pool, hosts.source(pool)
-
-
-@contextmanager
-def of_autocommit_pool(url: str) -> Iterator[tuple[Any, Any]]:
-    with ConnectionPool(url, min_size=1, kwargs={"autocommit": True}) as pool:
-        yield pool, hosts.source(pool)
-
-
-@contextmanager
-def of_engine(url: str) -> Iterator[tuple[Any, Any]]:
-    engine = sqlalchemy.create_engine(sqlalchemy_url(url, "psycopg"))
-    yield engine, hosts.source(engine)
-    engine.dispose()
-
-
-@contextmanager
-def of_alias(url: str) -> Iterator[tuple[Any, Any]]:
-    with django_alias(url) as alias:
-        yield alias, hosts.source(alias)
-
-
-SOURCES = {"pool": of_pool, "autocommit pool": of_autocommit_pool, "engine": of_engine, "alias": of_alias}
-
-
-@pytest.mark.parametrize("kind", SOURCES)
-def test_each_operation_on_a_hosts_database_is_one_transaction(kind, url, person):
-    with SOURCES[kind](url) as (_, source):
-        with pytest.raises(ZeroDivisionError):
-            source.run(enroll_and_fail(person))
-        assert enrolled(url, person) == 0
-        assert source.run(enroll(person)).created
-        assert enrolled(url, person) == 1
-        source.close()
-        assert not source.run(enroll(person)).created
-
-
-@pytest.mark.parametrize("kind", ["pool", "asyncpg", "psycopg"])
-def test_the_same_with_an_awaiting_pool_or_engine(kind, url, person):
-    async def story() -> None:
-        if kind == "pool":
-            database: Any = AsyncConnectionPool(url, open=False)
-            await database.open()
-        else:
-            pytest.importorskip("greenlet")
-            from sqlalchemy.ext.asyncio import create_async_engine
-
-            database = create_async_engine(sqlalchemy_url(url, kind))
-        source = hosts.source(database)
-        with pytest.raises(ZeroDivisionError):
-            await source.run(enroll_and_fail(person))
-        assert enrolled(url, person) == 0
-        assert (await source.run(enroll(person))).created
-        assert enrolled(url, person) == 1
-        await source.close()
-        await (database.close() if kind == "pool" else database.dispose())
-
-    asyncio.run(story())
-
-
-def test_inside_an_atomic_block_an_alias_uses_another_connection(url, person):
-    from django.db import transaction
-
-    with of_alias(url) as (alias, source):
-        with transaction.atomic(using=alias):
-            source.run(enroll(person))
-            transaction.set_rollback(True, using=alias)
-        assert enrolled(url, person) == 1
-
-
-@pytest.mark.parametrize("kind", SOURCES)
-def test_the_url_of_a_hosts_database_leads_to_it(kind, url):
-    with (
-        psycopg.connect(url) as given,
-        SOURCES[kind](url) as (database, _),
-        psycopg.connect(hosts.url_of(database)) as found,
-    ):
-        assert (found.info.dbname, found.info.user) == (given.info.dbname, given.info.user)
-
-
-def test_a_url_keeps_what_libpq_knows_and_quotes_it():
-    engine = sqlalchemy.create_engine(
-        "postgresql+psycopg://ann%40x:p%2Fw%3A@[::1]:5433/my%20app?sslmode=require&prepare_threshold=0"
-    )
-    assert hosts.url_of(engine) == "postgresql://ann%40x:p%2Fw%3A@/my%20app?host=%3A%3A1&port=5433&sslmode=require"
-    assert psycopg.conninfo.conninfo_to_dict(hosts.url_of(engine)) == {
-        "user": "ann@x", "password": "p/w:", "host": "::1", "port": "5433", "dbname": "my app", "sslmode": "require"
-    }  # fmt: skip
-
-
-@pytest.mark.parametrize("database", [None, 7, "nowhere", object()], ids=["None", "number", "alias", "object"])
-@pytest.mark.parametrize("ask", [hosts.source, hosts.url_of])
-def test_what_is_no_database_is_refused(database, ask):
-    with pytest.raises(Invalid, match="alias of a Django database") as refusal:
-        ask(database)
-    assert refusal.value.code == "unsupported_database"
-
-
-def test_an_alias_that_django_does_not_know_is_refused(url):
-    with django_alias(url), pytest.raises(Invalid):
-        hosts.source(ALIAS + "?")
