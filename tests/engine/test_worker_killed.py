@@ -1,7 +1,7 @@
 """A real worker process is killed, or stopped and let go on, at a boundary of its work; another one finishes.
 
-An idempotent receiver gets each message once. At one that can neither de-duplicate nor be asked, exactly the attempts that
-were open are held for a person.
+An idempotent receiver gets each message once. At one that can neither de-duplicate nor be asked, exactly the attempts
+that were open are held for a person.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class Receiver:
     def kept(self, *, dedupe: bool) -> Counter[str]:
         """How often each message is in a person's hands; one that de-duplicates keeps one of a key."""
         if dedupe:
-            return Counter(dict((each["key"], each["id"]) for each in self.arrived).values())
+            return Counter({each["key"]: each["id"] for each in self.arrived}.values())
         return Counter(each["id"] for each in self.arrived)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -21,6 +22,8 @@ from dripdrop.store.scope import Scope
 
 Subscriber: TypeAlias = tuple[str, Any] | Mapping[str, Any]
 LONGEST_ID = 255
+# JSON's way to write the one character that PostgreSQL's text cannot hold; a backslash before it would be escaped itself.
+_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +89,8 @@ def enroll_many(
     for number, row in enumerate(rows):
         results.append(Result(number))
         try:
+            if not isinstance(row, Mapping):
+                raise Invalid("A row is a mapping.", cure="Give {subscriber, data}.", code="bad_row")
             person = who(row.get("subscriber"))
             if person not in first_row:
                 newcomers[person] = _newcomer(
@@ -257,11 +262,19 @@ def who(subscriber: Any) -> tuple[str, str]:
         else (None, None)
     )
     pair = ("" if kind is None else str(kind).strip(), "" if name is None else str(name).strip())
-    if not all(pair) or max(map(len, pair)) > LONGEST_ID or "\x00" in "".join(pair):
+    if not all(pair) or max(map(len, pair)) > LONGEST_ID or not _storable("".join(pair)):
         raise Invalid(
             "A subscriber is a type and an id, such as ('user', 42).", cure="Give both.", code="missing_subscriber"
         )
     return pair
+
+
+def _storable(text: str) -> bool:
+    """Whether the database can hold this text: no NUL, and nothing that UTF-8 cannot say."""
+    try:
+        return b"\x00" not in text.encode()
+    except UnicodeEncodeError:
+        return False
 
 
 def checked_data(data: Any) -> Mapping[str, Any]:
@@ -274,7 +287,7 @@ def checked_data(data: Any) -> Mapping[str, Any]:
         text = enrollments.dumps(data)
     except (TypeError, ValueError) as error:
         raise Invalid(f"The data cannot be kept as JSON: {error}.", cure="Use plain values.", code="bad_data") from None
-    if "\\u0000" in text:
+    if _NUL.search(text):
         raise Invalid("The data holds a NUL character.", cure="Remove it.", code="bad_data")
     return data
 
@@ -360,6 +373,12 @@ def _version(scope: Scope, row: Row, version_id: UUID | None) -> Flow[Version]:
             f"Version {version_id} belongs to another sequence.",
             cure="Choose one of this sequence.",
             code="other_sequence",
+        )
+    if version.state == "draft":
+        raise Refused(
+            f"Version {version.number} of {version.sequence_key} is a draft.",
+            cure="Activate it first.",
+            code="version_is_draft",
         )
     return version
 
