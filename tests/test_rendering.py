@@ -129,7 +129,7 @@ def test_any_text_is_rendered_or_refused(text: str) -> None:
     try:
         assert isinstance(say(text, a="x"), str)
     except Invalid as refused:
-        assert refused.code == "template"  # noqa: PT017
+        assert refused.code == "template"
 
 
 def test_later_variables_win_and_data_never_overrides_the_system() -> None:

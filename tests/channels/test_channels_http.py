@@ -273,7 +273,7 @@ async def test_a_requests_own_timeout_is_kept_where_it_is_shorter(server, sender
     server.hold = asyncio.Event()
     sender = sender_for(f"127.0.0.1:{server.port}")
     with pytest.raises(MaybeSent, match="timeout"):
-        await sender.send(post(f"http://127.0.0.1:{server.port}/", timeout=0.1), timeout=60)
+        await sender.send(post(f"http://127.0.0.1:{server.port}/", timeout=1.0), timeout=60)
     server.hold.set()
 
 

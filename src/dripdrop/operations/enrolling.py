@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, TypeAlias
+from typing import Any
 from uuid import UUID
 
 from dripdrop.contracts import Scheduler
 from dripdrop.errors import Conflict, DripDropError, Invalid, NotFound, Refused
 from dripdrop.operations import scheduling
+from dripdrop.operations.subscribers import Subscriber, checked_data, who
 from dripdrop.rules import entering, path
 from dripdrop.rules.definition import Step, Version
 from dripdrop.rules.lifecycle import ENROLLMENT
@@ -19,11 +19,6 @@ from dripdrop.store import enrollments, sequences
 from dripdrop.store.enrollments import Enrollment, Newcomer
 from dripdrop.store.flow import Flow, Row
 from dripdrop.store.scope import Scope
-
-Subscriber: TypeAlias = tuple[str, Any] | Mapping[str, Any]
-LONGEST_ID = 255
-# JSON's way to write the one character that PostgreSQL's text cannot hold; a backslash before it would be escaped itself.
-_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,46 +245,6 @@ def entrance(scope: Scope, sequence: str) -> Flow[Version]:
             code="no_active_version",
         )
     return version
-
-
-def who(subscriber: Any) -> tuple[str, str]:
-    """The (type, id) of a subscriber given as a pair or as `{type, id}`; raises Invalid (`missing_subscriber`)."""
-    kind, name = (
-        (subscriber.get("type"), subscriber.get("id"))
-        if isinstance(subscriber, Mapping)
-        else subscriber
-        if isinstance(subscriber, (tuple, list)) and len(subscriber) == 2
-        else (None, None)
-    )
-    pair = ("" if kind is None else str(kind).strip(), "" if name is None else str(name).strip())
-    if not all(pair) or max(map(len, pair)) > LONGEST_ID or not _storable("".join(pair)):
-        raise Invalid(
-            "A subscriber is a type and an id, such as ('user', 42).", cure="Give both.", code="missing_subscriber"
-        )
-    return pair
-
-
-def _storable(text: str) -> bool:
-    """Whether the database can hold this text: no NUL, and nothing that UTF-8 cannot say."""
-    try:
-        return b"\x00" not in text.encode()
-    except UnicodeEncodeError:
-        return False
-
-
-def checked_data(data: Any) -> Mapping[str, Any]:
-    """The data of a person: a mapping that JSON can hold; raises Invalid (`bad_data`)."""
-    if data is None:
-        return {}
-    if not isinstance(data, Mapping):
-        raise Invalid("A person's data is a mapping of fields.", cure="Give a dict.", code="bad_data")
-    try:
-        text = enrollments.dumps(data)
-    except (TypeError, ValueError) as error:
-        raise Invalid(f"The data cannot be kept as JSON: {error}.", cure="Use plain values.", code="bad_data") from None
-    if _NUL.search(text):
-        raise Invalid("The data holds a NUL character.", cure="Remove it.", code="bad_data")
-    return data
 
 
 def _newcomer(

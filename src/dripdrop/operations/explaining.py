@@ -10,8 +10,8 @@ from uuid import UUID
 
 from dripdrop.errors import Invalid, NotFound
 from dripdrop.operations import standing, telling
-from dripdrop.operations.enrolling import Subscriber, who
 from dripdrop.operations.standing import Facts
+from dripdrop.operations.subscribers import Subscriber, who
 from dripdrop.rules.recipients import normalize
 from dripdrop.store import journal, reports, stops, suppressions
 from dripdrop.store.enrollments import Enrollment

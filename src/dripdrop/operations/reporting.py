@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from dripdrop.errors import Invalid, NotFound
-from dripdrop.operations.enrolling import Subscriber, who
+from dripdrop.operations.subscribers import Subscriber, who
 from dripdrop.rules.lifecycle import EXECUTION
 from dripdrop.store import journal as lines
 from dripdrop.store import reports, stops

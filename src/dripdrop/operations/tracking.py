@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from dripdrop.errors import Invalid, NotFound
-from dripdrop.operations.enrolling import Subscriber, checked_data, who
+from dripdrop.operations.subscribers import Subscriber, checked_data, storable, who
 from dripdrop.rules.lifecycle import ENROLLMENT
 from dripdrop.store import enrollments
 from dripdrop.store.flow import Flow
@@ -42,7 +42,7 @@ def track(
     Raises Invalid (`missing_event`, `missing_subscriber`), NotFound.
     """
     key = event.strip() if isinstance(event, str) else ""
-    if not key:
+    if not key or not storable(key):
         raise Invalid(
             "An event needs a key.", cure="Name what happened, such as 'subscription_cancelled'.", code="missing_event"
         )

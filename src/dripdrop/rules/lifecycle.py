@@ -19,7 +19,9 @@ class Lifecycle:
         """The state that `move` leads to; raises IllegalMove naming the states it may start from."""
         ways = self.moves[move]
         if state not in ways:
-            raise IllegalMove(f"This {self.noun} is {state}: no way to {move} it.", cure=f"It must be {self.allowed(move)}.")
+            raise IllegalMove(
+                f"This {self.noun} is {state}: no way to {move} it.", cure=f"It must be {self.allowed(move)}."
+            )
         return ways[state]
 
     def sources(self, move: str) -> list[str]:

@@ -64,7 +64,8 @@ select e.*, d.data, s.key as sequence_key
    for no key update of e;
 
 -- name: pause
--- Only what is not on its way is held: the time that was left is kept, so resuming goes on from there.
+-- Only what is not on its way is held: the time that was left is kept, so resuming goes on from there. Here and below, a
+-- person's queue rows are found in two parts, since the path and replays have an index each.
 with held as (
     update dripdrop.enrollments e
        set state = 'paused', seq = e.seq + 1, updated_at = %(now)s::timestamptz,
@@ -75,7 +76,10 @@ with held as (
     returning e.*
 ), stopped as (
     update dripdrop.execution_queue q set due_at = 'infinity', token = q.token + 1
-      from held where q.enrollment_id = held.id and q.state in ('scheduled', 'waiting') and q.worker_id is null
+      from held cross join lateral (
+          select a.id from dripdrop.execution_queue a where a.enrollment_id = held.id and a.kind <> 'replay' union all
+          select a.id from dripdrop.execution_queue a where a.enrollment_id = held.id and a.kind = 'replay') own
+     where q.id = own.id and q.state in ('scheduled', 'waiting') and q.worker_id is null
 ), told as (
     insert into dripdrop.journal (tenant_key, enrollment_id, seq, step_id, event, from_state, to_state, reasons, at)
     select h.tenant_key, h.id, h.seq, h.current_step_id, 'paused', 'active', 'paused', %(reasons)s::jsonb, %(now)s::timestamptz
@@ -96,8 +100,10 @@ with freed as (
        set due_at = case when f.remaining is null and q.state = 'waiting' then 'infinity'::timestamptz
                          else %(now)s::timestamptz + coalesce(f.remaining, interval '0') end,
            token = q.token + 1
-      from freed f
-     where q.enrollment_id = f.id and q.state in ('scheduled', 'waiting') and q.worker_id is null
+      from freed f cross join lateral (
+          select a.id from dripdrop.execution_queue a where a.enrollment_id = f.id and a.kind <> 'replay' union all
+          select a.id from dripdrop.execution_queue a where a.enrollment_id = f.id and a.kind = 'replay') own
+     where q.id = own.id and q.state in ('scheduled', 'waiting') and q.worker_id is null
     returning q.id, q.due_at
 ), told as (
     insert into dripdrop.journal (tenant_key, enrollment_id, seq, step_id, event, from_state, to_state, reasons, at)
@@ -136,8 +142,10 @@ with ended as (
                        and l.state::text = any(%(sources)s::text[]) order by l.id for no key update)
     returning e.*
 ), gone as (
-    delete from dripdrop.execution_queue q using ended
-     where q.enrollment_id = ended.id and q.state in ('scheduled', 'waiting', 'failed') and q.worker_id is null
+    delete from dripdrop.execution_queue q using ended cross join lateral (
+         select a.id from dripdrop.execution_queue a where a.enrollment_id = ended.id and a.kind <> 'replay' union all
+         select a.id from dripdrop.execution_queue a where a.enrollment_id = ended.id and a.kind = 'replay') own
+     where q.id = own.id and q.state in ('scheduled', 'waiting', 'failed') and q.worker_id is null
     returning q.*
 ), kept as (
     insert into dripdrop.execution_history (id, tenant_key, enrollment_id, step_id, visit, kind, of_id, from_state, state,

@@ -71,7 +71,7 @@ select q.id, q.token from dripdrop.execution_queue q where q.worker_id = %(worke
 with taken as (
     update dripdrop.execution_queue q set token = q.token + 1
       from unnest(%(ids)s::uuid[], %(tokens)s::bigint[]) as g(id, token)
-     where q.id = g.id and q.token = g.token and q.worker_id = %(worker)s::uuid
+     where q.id = g.id and q.token = g.token and q.worker_id is not distinct from %(worker)s::uuid
     returning q.id, q.tenant_key, q.enrollment_id, q.step_id, q.visit, q.kind, q.state, q.due_at, q.token, q.attempt,
               q.refusals, q.retries, q.adapter_id
 )
@@ -118,6 +118,8 @@ select e.id, e.state, e.data_revision, e.sequence_version_id,
 
 -- name: open_many
 -- Committed before the wire. What is paused, cancelled or stopped since the claim is not opened.
+-- Fences say `is not distinct from`: no index can answer that, so rows are found by id, and never by way of the index of
+-- what a worker holds, in which dead entries pile up between two vacuums.
 with given as materialized (
     select * from unnest(%(ids)s::uuid[], %(tokens)s::bigint[], %(adapter_ids)s::uuid[], %(recipients)s::text[],
         %(version_ids)s::uuid[], %(revisions)s::integer[], %(digests)s::bytea[], %(business_at)s::timestamptz[])
@@ -126,7 +128,7 @@ with given as materialized (
     update dripdrop.execution_queue q
        set state = 'sending', token = q.token + 1, attempt = q.attempt + 1, adapter_id = g.adapter_id
       from given g
-     where q.id = g.id and q.token = g.token and q.worker_id = %(worker)s::uuid and q.state = 'claiming'
+     where q.id = g.id and q.token = g.token and q.worker_id is not distinct from %(worker)s::uuid and q.state = 'claiming'
        and exists (select 1 from dripdrop.enrollments e
                     where e.id = q.enrollment_id and (e.state = 'active' or q.kind = 'replay')
                       and not exists (select 1 from dripdrop.stops s
@@ -149,14 +151,14 @@ select id, token, attempt from opened;
 -- Of what was not opened: which rows are still ours, so that they are handed back instead of waiting for the lease.
 select q.id, q.token
   from unnest(%(ids)s::uuid[], %(tokens)s::bigint[]) as g(id, token)
-  join dripdrop.execution_queue q on q.id = g.id and q.token = g.token and q.worker_id = %(worker)s::uuid;
+  join dripdrop.execution_queue q on q.id = g.id and q.token = g.token and q.worker_id is not distinct from %(worker)s::uuid;
 
 -- name: landed
 -- Opened by us under the very next token: a commit whose answer was lost on the way.
 select q.id, q.token, q.attempt
   from unnest(%(ids)s::uuid[], %(tokens)s::bigint[]) as g(id, token)
   join dripdrop.execution_queue q
-    on q.id = g.id and q.token = g.token + 1 and q.worker_id = %(worker)s::uuid and q.state = 'sending';
+    on q.id = g.id and q.token = g.token + 1 and q.worker_id is not distinct from %(worker)s::uuid and q.state = 'sending';
 
 -- name: end_many
 -- An ending is one statement: history, the next row, the attempt and the journal come from the deleted row, never
@@ -269,7 +271,7 @@ with given as materialized (
        set state = case when q.state = 'claiming' then 'scheduled'::dripdrop.step_execution_state else q.state end,
            due_at = g.due_at, worker_id = null, token = q.token + 1
       from given g
-     where q.id = g.id and q.token = g.token and q.worker_id = %(worker)s::uuid
+     where q.id = g.id and q.token = g.token and q.worker_id is not distinct from %(worker)s::uuid
     returning q.id, q.tenant_key, q.enrollment_id, q.step_id, g.code, g.reasons
 ), again as (
     update dripdrop.journal j
@@ -302,7 +304,7 @@ with given as materialized (
                          then 'infinity'::timestamptz else q.due_at end,
            worker_id = null, token = q.token + 1
       from given g, dripdrop.enrollments e
-     where q.id = g.id and q.token = g.token and q.worker_id = %(worker)s::uuid and e.id = q.enrollment_id
+     where q.id = g.id and q.token = g.token and q.worker_id is not distinct from %(worker)s::uuid and e.id = q.enrollment_id
        and (e.state in ('active', 'paused') or q.kind = 'replay' or q.state = 'unknown')
     returning q.id, q.enrollment_id, e.state as enrollment_state
 ), left_over as (
@@ -315,8 +317,11 @@ select m.id from moved m;
 -- name: live_of
 -- What is live and has a time; what a worker holds is on its way already.
 select q.id, q.due_at from dripdrop.execution_queue q
- where q.enrollment_id = any(%(enrollments)s::uuid[]) and q.worker_id is null and isfinite(q.due_at)
- order by q.id;
+ where q.enrollment_id = any(%(enrollments)s::uuid[]) and q.kind <> 'replay' and q.worker_id is null and isfinite(q.due_at)
+ union all
+select q.id, q.due_at from dripdrop.execution_queue q
+ where q.enrollment_id = any(%(enrollments)s::uuid[]) and q.kind = 'replay' and q.worker_id is null and isfinite(q.due_at)
+ order by id;
 
 -- name: keep_jobs
 insert into dripdrop.scheduler_jobs (execution_id, backend, job_id)
@@ -325,7 +330,11 @@ on conflict do nothing;
 
 -- name: forget_jobs
 delete from dripdrop.scheduler_jobs j
- using (select q.id from dripdrop.execution_queue q where q.enrollment_id = any(%(enrollments)s::uuid[])
+ using (select q.id from dripdrop.execution_queue q
+         where q.enrollment_id = any(%(enrollments)s::uuid[]) and q.kind <> 'replay'
+        union all
+        select q.id from dripdrop.execution_queue q
+         where q.enrollment_id = any(%(enrollments)s::uuid[]) and q.kind = 'replay'
         union all
         select h.id from dripdrop.execution_history h where h.enrollment_id = any(%(enrollments)s::uuid[])) x
  where j.execution_id = x.id and j.backend = %(backend)s::text

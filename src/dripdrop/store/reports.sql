@@ -107,16 +107,23 @@ select q.id, q.kind, q.state, case when isfinite(q.due_at) then q.due_at end as 
              where a.tenant_key in ('', q.tenant_key) and a.channel = st.channel and a.is_default and a.active
              order by a.tenant_key desc limit 1)) as adapter_id,
        st.key as step, st.channel, st.timing, st.active as step_active
-  from dripdrop.execution_queue q
+  from (select p.* from dripdrop.execution_queue p
+         where p.enrollment_id = %(enrollment)s::uuid and p.kind <> 'replay'
+        union all
+        select r.* from dripdrop.execution_queue r
+         where r.enrollment_id = %(enrollment)s::uuid and r.kind = 'replay') q
   left join dripdrop.steps st on st.id = q.step_id
- where q.enrollment_id = %(enrollment)s::uuid and q.tenant_key = %(tenant)s::text
+ where q.tenant_key = %(tenant)s::text
  order by q.kind = 'replay', q.id;
 
 -- name: attempts_of_enrollment
 select a.execution_id, a.number, a.outcome, a.error_class, a.adapter_id, c.name as adapter, a.recipient,
        a.started_at, a.finished_at
   from (select q.id from dripdrop.execution_queue q
-         where q.enrollment_id = %(enrollment)s::uuid and q.tenant_key = %(tenant)s::text
+         where q.enrollment_id = %(enrollment)s::uuid and q.tenant_key = %(tenant)s::text and q.kind <> 'replay'
+        union all
+        select q.id from dripdrop.execution_queue q
+         where q.enrollment_id = %(enrollment)s::uuid and q.tenant_key = %(tenant)s::text and q.kind = 'replay'
         union all
         select h.id from dripdrop.execution_history h
          where h.enrollment_id = %(enrollment)s::uuid and h.tenant_key = %(tenant)s::text) x
