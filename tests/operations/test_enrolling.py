@@ -60,7 +60,9 @@ def live(stage: Stage, enrollment: Enrollment) -> list[tuple[Any, ...]]:
     """(step, held, due) of what is pending."""
     return stage.connection.execute(
         "select s.key, q.due_at = 'infinity', case when isfinite(q.due_at) then q.due_at end"
-        " from dripdrop.execution_queue q join dripdrop.steps s on s.id = q.step_id where q.enrollment_id = %s order by q.visit",
+        " from dripdrop.execution_queue q join dripdrop.steps s on s.id = q.step_id"
+        ""
+        " where q.enrollment_id = %s order by q.visit",
         [enrollment.id],
     ).fetchall()
 

@@ -64,7 +64,7 @@ def test_what_arrived_is_sent_and_the_path_goes_on(stage: Stage) -> None:
     assert stage.do(resolve(execution, "sent")) == "sent"
     assert steps(stage, execution) == [("welcome", "sent"), ("nudge", "scheduled")]
     assert found(stage, execution).attempts[0].outcome == "unknown", "an attempt is never rewritten"
-    assert [reason["code"] for reason in last_line(stage, execution).reasons][0] == "resolved_sent"
+    assert next(iter(last_line(stage, execution).reasons))["code"] == "resolved_sent"
 
 
 def test_what_did_not_arrive_is_sent_again_under_the_same_key(stage: Stage) -> None:

@@ -1,4 +1,4 @@
-"""The statements that run for each message find their rows by index, however many there are, whatever the plan cache does."""
+"""The statements that run for each message find their rows by index, however many, whatever the plan cache does."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MANY = 1000
 FILLED = ("enrollments", "enrollment_data", "execution_queue", "execution_history", "delivery_attempts",
                    "journal", "message_keys", "suppressions")  # fmt: skip
 
-# Filled as it would be in the middle of a day: most people wait, some thousand are due, some hundred are in workers' hands.
+# As in the middle of a day: most people wait, some thousand are due, some hundred are in workers' hands.
 FILL = f"""
 set session_replication_role = replica;
 insert into dripdrop.sequences (tenant_key, key, name, inserted_at, updated_at)
@@ -33,8 +33,9 @@ insert into dripdrop.workers (name, lease) select 'w' || n, interval '1 minute' 
 update dripdrop.workers set heartbeat_at = heartbeat_at - interval '1 hour' where name = 'w3';
 
 create temporary table versions as
-select row_number() over (order by v.id) - 1 as place, v.id, v.sequence_id, (select min(s.id::text)::uuid from dripdrop.steps s
- where s.sequence_version_id = v.id) as step_id from dripdrop.sequence_versions v;
+select row_number() over (order by v.id) - 1 as place, v.id, v.sequence_id,
+       (select min(s.id::text)::uuid from dripdrop.steps s where s.sequence_version_id = v.id) as step_id
+  from dripdrop.sequence_versions v;
 insert into dripdrop.enrollments (tenant_key, sequence_id, sequence_version_id, subscriber_type, subscriber_id,
     current_step_id, seq, visits, started_at, updated_at)
 select '', v.sequence_id, v.id, 'user', (n / 20)::text || '-' || n, v.step_id, 1, 1, now(), now()
@@ -43,7 +44,8 @@ insert into dripdrop.enrollment_data select e.id, 1, '{{"email": "somebody@examp
   from dripdrop.enrollments e;
 insert into dripdrop.execution_queue (tenant_key, enrollment_id, step_id, visit, due_at, state, worker_id)
 select '', e.id, e.current_step_id, 1,
-       case when r.n %% 50 = 0 then now() - interval '1 minute' * (r.n %% 60) else now() + interval '1 minute' * r.n end,
+       case when r.n %% 50 = 0 then now() - interval '1 minute' * (r.n %% 60)
+            else now() + interval '1 minute' * r.n end,
        case when r.n %% 333 = 0 then 'claiming' else 'scheduled' end::dripdrop.step_execution_state,
        case when r.n %% 333 = 0 then (select w.id from dripdrop.workers w where w.name = 'w' || (1 + r.n %% 3)) end
   from (select e.*, row_number() over () as n from dripdrop.enrollments e) r join dripdrop.enrollments e on e.id = r.id;
@@ -58,7 +60,8 @@ select q.id, 1, '', 0, now(), now(), e.sequence_version_id, 1
 insert into dripdrop.journal (tenant_key, enrollment_id, seq, execution_id, event, at)
 select '', q.enrollment_id, 1, q.id, 'enrolled', now() from dripdrop.execution_queue q;
 insert into dripdrop.message_keys select 'key-' || q.id, q.id, null from dripdrop.execution_queue q;
-insert into dripdrop.suppressions (tenant_key, channel, recipient, recipient_normalized, reason, inserted_at, updated_at)
+insert into dripdrop.suppressions
+    (tenant_key, channel, recipient, recipient_normalized, reason, inserted_at, updated_at)
 select '', 'email', 'p' || n || '@example.org', 'p' || n || '@example.org', 'manual', now(), now()
   from generate_series(1, {ROWS}) n;
 set session_replication_role = origin;
@@ -136,10 +139,12 @@ HOT = [
 
 @pytest.fixture(scope="module")
 def crowd(postgres: Postgres, migrated_template: str) -> Iterator[psycopg.Connection[Any]]:
-    with postgres.database(migrated_template) as name:
-        with psycopg.connect(postgres.url_of(name), autocommit=True) as connection:
-            connection.execute(FILL.replace("%%", "%").encode())
-            yield connection
+    with (
+        postgres.database(migrated_template) as name,
+        psycopg.connect(postgres.url_of(name), autocommit=True) as connection,
+    ):
+        connection.execute(FILL.replace("%%", "%").encode())
+        yield connection
 
 
 def nodes(plan: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
