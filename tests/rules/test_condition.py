@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from dripdrop.comparator import OPERATORS, compare
 from dripdrop.rules.condition import field_path, holds
 from dripdrop.rules.definition import Condition
+from dripdrop.rules.facts import Facts
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=12),
@@ -117,7 +118,7 @@ def field(name: str, operator: str, expected: Any) -> Condition:
 
 
 YES, NO = field("plan", "==", "pro"), field("seats", ">", 5)
-FACTS = {"plan": "pro", "seats": "few"}
+FACTS = Facts({"plan": "pro", "seats": "few"})
 
 
 def test_modes() -> None:
@@ -138,6 +139,6 @@ def test_the_evidence_says_what_was_looked_at_and_never_a_persons_value() -> Non
 
 def test_a_hooks_answer_is_compared_and_what_is_not_available_never_holds() -> None:
     hook = Condition("hook", "score", ">=", 70)
-    assert holds((hook,), "all", {}, {"score": 80}).holds
-    assert not holds((hook,), "all", {}).holds
+    assert holds((hook,), "all", Facts({}, {"score": 80})).holds
+    assert not holds((hook,), "all", Facts()).holds
     assert holds((Condition("predicate", "plan == 'pro'"),), "all", FACTS).evidence[0]["problem"] == "unsupported_here"

@@ -7,6 +7,7 @@ import pytest
 
 from dripdrop.errors import Invalid
 from dripdrop.rules.definition import Condition, Immediate, Step, Transition, Version
+from dripdrop.rules.facts import Facts
 from dripdrop.rules.path import Complete, Goto, NoMatch, choose, first_step, gate, onward
 
 
@@ -38,10 +39,10 @@ def test_transitions_are_tried_by_priority() -> None:
     a, b, c = step("a", 1), step("b", 2), step("c", 3)
     ways = (Transition("a", "b", priority=5), Transition("a", "c", "all", (PRO,), 1))
     of = version(a, b, c, ways=ways)
-    found = choose(of, a, {"plan": "pro"})
+    found = choose(of, a, Facts({"plan": "pro"}))
     assert key(found) == "c"
     assert found.evidence[0]["holds"] is True
-    assert key(choose(of, a, {"plan": "free"})) == "b"
+    assert key(choose(of, a, Facts({"plan": "free"}))) == "b"
 
 
 def test_a_way_to_nowhere_is_the_end() -> None:
@@ -52,7 +53,7 @@ def test_a_way_to_nowhere_is_the_end() -> None:
 def test_no_way_that_holds_is_said_with_the_steps_policy() -> None:
     a = step("a", 1, config={"on_no_match": "pause"})
     of = version(a, step("b", 2), ways=(Transition("a", "b", "all", (PRO,)),))
-    found = choose(of, a, {})
+    found = choose(of, a)
     assert isinstance(found, NoMatch)
     assert found.policy == "pause"
     assert found.evidence[0]["missing"] is True
@@ -75,7 +76,7 @@ def test_a_ring_of_inactive_steps_ends() -> None:
 def test_the_way_in() -> None:
     a, b, c = step("a", 1), step("b", 2), step("c", 3)
     entries = (Transition(None, "c", "all", (PRO,), 0), Transition(None, "b", "always", (), 1))
-    assert key(first_step(version(a, b, c, ways=entries), None, {"plan": "pro"})) == "c"
+    assert key(first_step(version(a, b, c, ways=entries), None, Facts({"plan": "pro"}))) == "c"
     assert key(first_step(version(a, b, c, ways=entries))) == "b"
     assert key(first_step(version(a, b, c, config={"start": "b"}))) == "b"
     assert key(first_step(version(a, b, c), "c")) == "c"
@@ -99,5 +100,7 @@ def test_a_step_without_a_position_leads_nowhere_by_itself() -> None:
 def test_the_gate_ignores_a_hook_that_only_fetches_a_variable() -> None:
     fetch = Condition("hook", "score")
     assert gate(step("a", 1, conditions=(fetch,)))
-    assert not gate(step("a", 1, conditions=(fetch, PRO)), {"plan": "free"})
-    assert gate(step("a", 1, conditions=(PRO, Condition("hook", "score", ">", 5))), {"plan": "pro"}, {"score": 6})
+    assert not gate(step("a", 1, conditions=(fetch, PRO)), Facts({"plan": "free"}))
+    assert gate(
+        step("a", 1, conditions=(PRO, Condition("hook", "score", ">", 5))), Facts({"plan": "pro"}, {"score": 6})
+    )

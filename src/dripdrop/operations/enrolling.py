@@ -14,6 +14,7 @@ from dripdrop.operations import scheduling
 from dripdrop.operations.subscribers import Subscriber, checked_data, who
 from dripdrop.rules import entering, path
 from dripdrop.rules.definition import Step, Version
+from dripdrop.rules.facts import Facts
 from dripdrop.rules.lifecycle import ENROLLMENT
 from dripdrop.store import enrollments, sequences
 from dripdrop.store.enrollments import Enrollment, Newcomer
@@ -257,7 +258,7 @@ def _newcomer(
     default_zone: str,
 ) -> Newcomer:
     facts = checked_data(data)
-    way = path.first_step(version, starting_step, facts)
+    way = path.first_step(version, starting_step, Facts(facts, sequence={"key": version.sequence_key}, now=now))
     if not isinstance(way, path.Goto):
         raise Refused(
             f"{version.sequence_key} has no step for this person.",

@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from dripdrop.rules.definition import Step, Version
+from dripdrop.rules.facts import Facts
 
 
 @dataclass(slots=True)
@@ -62,6 +63,13 @@ class Claim:
     version: Version
     step: Step
     recipe: Recipe | None = None
+
+    @property
+    def facts(self) -> Facts:
+        """What its conditions and branches may ask."""
+        sequence = {"key": self.version.sequence_key}
+        step = {"key": self.step.key, "channel": self.step.channel}
+        return Facts(self.data, sequence=sequence, step=step, now=self.now)
 
     @property
     def key(self) -> str:

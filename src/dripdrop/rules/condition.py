@@ -11,16 +11,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import lru_cache
-from types import MappingProxyType
 from typing import Any
 
 import orjson
 
 from dripdrop.rules.definition import Condition, Mode
+from dripdrop.rules.facts import Facts
 
 OPERATORS = ("==", "!=", ">", ">=", "<", "<=", "in", "contains")
 ORDERED = frozenset({">", ">=", "<", "<="})
-NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 _NUMBER = re.compile(r"[+-]?[0-9]+(?:(\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)")
 _INTEGER = re.compile(r"[+-]?[0-9]{1,4000}")
@@ -38,10 +37,8 @@ class Verdict:
         return self.holds
 
 
-def holds(
-    conditions: Sequence[Condition], mode: Mode, facts: Mapping[str, Any], hooks: Mapping[str, Any] = NOTHING
-) -> Verdict:
-    """Whether the conditions hold for the enrollment's data (`facts`) and hook answers by name.
+def holds(conditions: Sequence[Condition], mode: Mode, facts: Facts) -> Verdict:
+    """Whether the conditions hold for these facts.
 
     `all` is true without conditions, `any` is not; what decides ends the search. The evidence names fields and
     operators and never repeats a person's value.
@@ -51,19 +48,19 @@ def holds(
     decisive = mode == "any"
     evidence: list[Mapping[str, Any]] = []
     for condition in conditions:
-        held, seen = _judge(condition, facts, hooks)
+        held, seen = _judge(condition, facts)
         evidence.append(seen)
         if held is decisive:
             return Verdict(decisive, tuple(evidence))
     return Verdict(not decisive, tuple(evidence))
 
 
-def _judge(condition: Condition, facts: Mapping[str, Any], hooks: Mapping[str, Any]) -> tuple[bool, Mapping[str, Any]]:
+def _judge(condition: Condition, facts: Facts) -> tuple[bool, Mapping[str, Any]]:
     seen: dict[str, Any] = {condition.type: condition.subject, "is": condition.operator, "value": condition.expected}
     if condition.type == "enrollment_data":
-        value = field_path(facts, condition.subject)
+        value = field_path(facts.data, condition.subject)
     elif condition.type == "hook":
-        value = hooks.get(condition.subject)
+        value = facts.hooks.get(condition.subject)
     else:
         return False, {**seen, "holds": False, "problem": "unsupported_here"}
     held = compare(value, condition.operator, condition.expected)

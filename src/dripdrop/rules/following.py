@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, TypeAlias, assert_never
 from uuid import UUID
@@ -241,7 +241,7 @@ def _ended(
 
 
 def _lead_on(claim: Claim, ending: Ending, standing: Standing, now: datetime, setting: Setting) -> None:
-    way = path.choose(claim.version, claim.step, standing.data)
+    way = path.choose(claim.version, claim.step, replace(claim.facts, data=standing.data, now=now))
     match way:
         case path.Goto(step=following, why=because):
             due, told = when_due(claim.version, following, standing.data, now, setting.default_zone)

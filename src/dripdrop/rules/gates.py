@@ -98,7 +98,7 @@ def condition_holds(claim: Claim, facts: Circumstances) -> Judgement:
     """The step's own conditions."""
     if not claim.step.conditions:
         return PASS
-    verdict = path.gate(claim.step, claim.data)
+    verdict = path.gate(claim.step, claim.facts)
     return PASS if verdict.holds else Skip("condition", {"conditions": list(verdict.evidence)[:10]})
 
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from dripdrop.errors import Finding, Invalid
-from dripdrop.rules.condition import NOTHING, Verdict, holds
+from dripdrop.rules.condition import Verdict, holds
 from dripdrop.rules.definition import Policy, Step, Transition, Version
+from dripdrop.rules.facts import NO_FACTS, Facts
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +41,7 @@ class NoMatch:
 Way: TypeAlias = Goto | Complete | NoMatch
 
 
-def first_step(
-    version: Version,
-    starting_step: str | None = None,
-    data: Mapping[str, Any] = NOTHING,
-    hooks: Mapping[str, Any] = NOTHING,
-) -> Way:
+def first_step(version: Version, starting_step: str | None = None, facts: Facts = NO_FACTS) -> Way:
     """Where an enrollment begins: the named step, else `start`, else the entry transitions, else the lowest position.
 
     An inactive step is passed by as if it had been done. Raises `Invalid` (`unknown_step`) for a `starting_step` that
@@ -55,19 +51,19 @@ def first_step(
         return Goto(_active_step(version, starting_step), "starting_step")
     start = version.config.get("start")
     if isinstance(start, str) and (step := version.step(start)) is not None:
-        return _arrive(version, step, "start", (), data, hooks)
+        return _arrive(version, step, "start", (), facts)
     entries = _ways(version, None)
     if entries:
-        return _follow(version, entries, "entry", version.config.get("on_no_match", "complete"), data, hooks)
+        return _follow(version, entries, "entry", version.config.get("on_no_match", "complete"), facts)
     following = _next_in_line(version, None)
     return Goto(following, "linear") if following else Complete("end")
 
 
-def choose(version: Version, after: Step, data: Mapping[str, Any] = NOTHING, hooks: Mapping[str, Any] = NOTHING) -> Way:
+def choose(version: Version, after: Step, facts: Facts = NO_FACTS) -> Way:
     """What follows a step: its transitions by priority, or without any the next active step by position."""
     ways = _ways(version, after.key)
     if ways:
-        return _follow(version, ways, "transition", after.on_no_match, data, hooks)
+        return _follow(version, ways, "transition", after.on_no_match, facts)
     return onward(version, after)
 
 
@@ -77,10 +73,10 @@ def onward(version: Version, after: Step) -> Goto | Complete:
     return Goto(following, "linear") if following else Complete("end")
 
 
-def gate(step: Step, data: Mapping[str, Any] = NOTHING, hooks: Mapping[str, Any] = NOTHING) -> Verdict:
+def gate(step: Step, facts: Facts = NO_FACTS) -> Verdict:
     """Whether the step's own conditions let it go; a hook named without an expectation only fetches a variable."""
     asked = [each for each in step.conditions if each.type != "hook" or each.expected is not None]
-    return holds(asked, step.gate_mode, data, hooks) if asked else Verdict(True)
+    return holds(asked, step.gate_mode, facts) if asked else Verdict(True)
 
 
 def _ways(version: Version, origin: str | None) -> list[Transition]:
@@ -94,24 +90,17 @@ def _priority(way: Transition) -> int:
     return way.priority
 
 
-def _follow(
-    version: Version,
-    ways: list[Transition],
-    why: str,
-    policy: Policy,
-    data: Mapping[str, Any],
-    hooks: Mapping[str, Any],
-) -> Way:
+def _follow(version: Version, ways: list[Transition], why: str, policy: Policy, facts: Facts) -> Way:
     evidence: tuple[Mapping[str, Any], ...] = ()
     for way in ways:
-        verdict = holds(way.conditions, way.mode, data, hooks)
+        verdict = holds(way.conditions, way.mode, facts)
         evidence += verdict.evidence
         if not verdict.holds:
             continue
         step = version.step(way.target) if way.target is not None else None
         if step is None:
             return Complete(why, evidence)
-        return _arrive(version, step, why, evidence, data, hooks)
+        return _arrive(version, step, why, evidence, facts)
     return NoMatch(policy, evidence=evidence)
 
 
@@ -120,8 +109,7 @@ def _arrive(
     step: Step,
     why: str,
     evidence: tuple[Mapping[str, Any], ...],
-    data: Mapping[str, Any],
-    hooks: Mapping[str, Any],
+    facts: Facts,
     passed: frozenset[str] = frozenset(),
 ) -> Way:
     """The step itself, or what follows it while it is inactive; a ring of inactive steps is an end."""
@@ -131,13 +119,13 @@ def _arrive(
         return Complete("end", evidence)
     passed |= {step.key}
     for way in _ways(version, step.key):
-        verdict = holds(way.conditions, way.mode, data, hooks)
+        verdict = holds(way.conditions, way.mode, facts)
         evidence += verdict.evidence
         if verdict.holds:
             target = version.step(way.target) if way.target is not None else None
             if target is None:
                 return Complete("transition", evidence)
-            return _arrive(version, target, why, evidence, data, hooks, passed)
+            return _arrive(version, target, why, evidence, facts, passed)
     if _ways(version, step.key):
         return NoMatch(step.on_no_match, evidence=evidence)
     return onward(version, step)
