@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 from uuid import UUID
 
+from dripdrop.rules.feedback import Feedback, InboundMessage
 from dripdrop.rules.message import Delivery
 from dripdrop.rules.outcome import (
     Accepted,
@@ -27,7 +28,15 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
 Config: TypeAlias = Mapping[str, Any]
-"""Made at each call: the adapter's config, then its opened credentials, then settings; with `now` (aware datetime)."""
+"""Made at each call: the adapter's config, then its opened credentials, then settings.
+
+With `now` (aware datetime); `token` (fetched from the adapter's `token_source`, a text); in a webhook also `url` and
+`method` as the provider sees them, `remote` (the caller's address or None), `documents` (URL -> bytes, what `needs`
+asked for) and `webhook_replay_skew_seconds`.
+"""
+
+DELIVERY_KEY = "dripdrop_delivery_id"
+"""The name under which a provider carries `delivery.id` as its metadata, and by which feedback finds its way back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +57,24 @@ class HttpResponse:
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookRequest:
+    """A call that a provider makes to us: `url` whole and as the provider sees it, header names in lower case."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    remote: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """The signature holds; each key of `once` (a token that signs one call) may be seen by this adapter only once."""
+
+    once: tuple[str, ...] = ()
 
 
 @runtime_checkable
@@ -102,6 +129,51 @@ class SessionProvider(Protocol):
 #   on_doubt: OnDoubt                                     default Neither()
 #   check(config) -> None | str                           asks the provider; text says what is wrong
 #   find(delivery, config) -> Accepted | NotFound | CannotTell
+# or, for a provider of pure functions, the pairs check_request(config) and checked(response),
+# find_request(delivery, config) and found(response).
+
+
+@runtime_checkable
+class FeedbackProvider(Protocol):
+    """What a provider tells us later. All of it is pure; all of it or none.
+
+    Header names are in lower case, a repeated header is joined by `, `. A body comes in with
+    `webhook_routes`, is verified, stored, answered, and only then parsed; so what cannot be parsed is never lost.
+    """
+
+    def webhook_routes(self, adapter: Any) -> Sequence[tuple[str, str]]:
+        """(method, suffix after `/{provider}/{adapter_id}`, mostly empty) of every call that may come."""
+        ...
+
+    def verify_webhook(self, raw_body: bytes, headers: Mapping[str, str], config: Config) -> Verified | None:
+        """Raise `Unauthorized` unless these very bytes come from the provider, within the replay window."""
+        ...
+
+    def parse_events(self, raw_body: bytes, headers: Mapping[str, str]) -> Sequence[Mapping[str, Any]]:
+        """Every event of the body, one JSON-safe payload for each event and recipient; raise `Invalid` for no body."""
+        ...
+
+    def provider_event_id(self, payload: Mapping[str, Any]) -> str | None:
+        """The same text for the same event however often it is sent, and another for every other event."""
+        ...
+
+    def resolve_delivery(self, payload: Mapping[str, Any]) -> Mapping[str, str] | None:
+        """`delivery_id` (ours, from DELIVERY_KEY), `provider_message_id`, or both: what finds the delivery."""
+        ...
+
+    def normalize_feedback(self, payload: Mapping[str, Any]) -> Feedback | None:
+        """The event in our words; None for what is no feedback (an inbound message) or is not known."""
+        ...
+
+
+# Optional parts of feedback, looked up by name:
+#   needs(raw_body, headers) -> [url]                     documents fetched first, given as config["documents"]
+#   handshake(request, config) -> HttpResponse | HttpRequest | None
+#       Called for GET without, for POST after verification (for GET it checks the caller itself and raises
+#       Unauthorized). A response is the whole answer; a request is sent for the provider (a subscription to confirm),
+#       and its good answer makes ours 200; None: an ordinary call.
+#   acknowledge(request) -> HttpResponse                  the answer where an empty 200 would not do
+#   parse_inbound(payload) -> [InboundMessage]            of a payload that is one
 
 
 class Scheduler(Protocol):
@@ -129,13 +201,17 @@ __all__ = [
     "Askable",
     "CannotTell",
     "Config",
+    "DELIVERY_KEY",
     "Delivery",
+    "Feedback",
+    "FeedbackProvider",
     "Found",
     "HookModule",
     "HttpProvider",
     "HttpRequest",
     "HttpResponse",
     "Idempotent",
+    "InboundMessage",
     "Neither",
     "NotFound",
     "OnDoubt",
@@ -146,4 +222,6 @@ __all__ = [
     "SessionProvider",
     "TelemetryListener",
     "Unknown",
+    "Verified",
+    "WebhookRequest",
 ]
