@@ -18,12 +18,11 @@ from dripdrop.engine.runtime import BUILT_IN_SCHEDULER, Runtime
 from dripdrop.engine.worker import Worker
 from dripdrop.errors import BadSettings, Finding, Invalid
 from dripdrop.operations import reporting
-from dripdrop.rendering.templates import check_template
 from dripdrop.rules import links
 from dripdrop.rules.message import Message
 from dripdrop.rules.outcome import Outcome
 from dripdrop.rules.recipients import normalize
-from dripdrop.services import sending
+from dripdrop.services import judging, sending
 from dripdrop.store import schema
 from dripdrop.store.adapters import Adapter, credentials
 from dripdrop.store.scope import Scope
@@ -56,8 +55,8 @@ class Work:
                 return self.core.vault()
             case "known":
                 return self.core.provider
-            case "check_template":
-                return check_template
+            case "checks":
+                return judging.checks(self.core.plugins.channels(), public=bool(self.core.config().public_url))
         raise KeyError(name)
 
     async def run_due(self, *, limit: int | None = None) -> Run:

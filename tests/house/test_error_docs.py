@@ -20,8 +20,8 @@ CODE = re.compile(r"[a-z*][a-z0-9_*]*")
 # What a code that is put together can come to.
 PUT_TOGETHER = {
     "plugins.unknown_*": {f"unknown_{kind}" for kind in plugins.KINDS},
-    "rules.validation.missing_*": {"missing_topic", "missing_event"},
-    "rules.validation.duplicate_*": {"duplicate_key", "duplicate_position"},
+    "rules.checks.content.missing_*": {"missing_topic", "missing_event"},
+    "rules.checks.paths.duplicate_*": {"duplicate_key", "duplicate_position"},
     "store.catalogue.*_*": {f"{how}_{kind}" for how in ("missing", "different") for kind in catalogue.KINDS},
     "store.catalogue.extra_*": {f"extra_{kind}" for kind in catalogue.KINDS},
 }

@@ -10,10 +10,10 @@ import pytest
 
 from dripdrop.errors import Conflict, DripDropError, IllegalMove, Invalid, NotFound, Refused
 from dripdrop.operations import authoring, drafting
-from dripdrop.rendering.templates import check_template
 from dripdrop.rules.definition import Condition, Delay
 from dripdrop.rules.document import canonical, document_of
 from dripdrop.rules.reading import read
+from dripdrop.services.judging import checks
 from dripdrop.store import sequences
 from dripdrop.store.runners import run_sync
 from dripdrop.store.scope import GLOBAL, Scope
@@ -177,7 +177,7 @@ def test_a_version_is_built_part_by_part_and_activated(do: World) -> None:
     for value in ("pro", ["team"]):
         do(drafting.add_condition, transition=way, **{**CONDITION, "expected_value": value})
     do(drafting.add_condition, step=b, **CONDITION, operator="!=")
-    assert do(authoring.validate, version, check_template=check_template) == []
+    assert do(authoring.validate, version, checks=checks()) == []
     assert do(authoring.activate, version).state == "active"
     loaded = do(authoring.active_version, "trial")
     assert [each.id for each in loaded.steps] == [a.id, b.id]
@@ -228,9 +228,9 @@ def test_a_condition_must_be_complete(do: World, given: dict[str, Any], code: st
 def test_activation_validates_and_says_everything_at_once(do: World) -> None:
     version = drafted(do)
     do(drafting.add_step, version, key="a", channel="email", position=1, template={"text": "{{ oops"})
-    findings = do(authoring.validate, version, check_template=check_template)
+    findings = do(authoring.validate, version, checks=checks())
     assert [each.code for each in findings] == ["missing_subject", "template"]
-    refused = do.refuses(Invalid, "cannot_activate", authoring.activate, version, check_template=check_template)
+    refused = do.refuses(Invalid, "cannot_activate", authoring.activate, version, checks=checks())
     assert len(refused.findings) == 2  # type: ignore[attr-defined]
     assert do(authoring.activate, version, validated=False).state == "active"
 
@@ -268,7 +268,7 @@ def test_a_clone_is_a_draft_with_the_same_parts(do: World) -> None:
 
 
 def test_applying_makes_a_sequence_a_version_and_puts_it_in_force(do: World) -> None:
-    applied = do(authoring.apply, TRIAL, check_template=check_template)
+    applied = do(authoring.apply, TRIAL, checks=checks())
     assert (applied.created, applied.changed) == (True, ["sequence"])
     assert (applied.version.number, applied.version.state) == (1, "active")
     wanted, _ = read(TRIAL)

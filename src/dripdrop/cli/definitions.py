@@ -32,7 +32,7 @@ def validate(session: Session, files: tuple[str, ...], schema: bool) -> int:
         return 0
     if not files:
         raise click.UsageError("Name a FILE or a folder.")
-    found, keys = _judged(list(files), _channels(session.app))
+    found, keys = _judged(list(files), session.app)
     wrong = [each for each in found if each.severity == "error"]
     if session.json:
         output.write_json({"ok": not wrong, "sequences": keys, "findings": found})
@@ -53,8 +53,7 @@ def apply(session: Session, files: tuple[str, ...]) -> None:
 
     All files are judged before the first is applied, and either all are applied or none.
     """
-    channels = _channels(session.drip)
-    found, _ = _judged(list(files), channels)
+    found, _ = _judged(list(files), session.drip)
     wrong = [each for each in found if each.severity == "error"]
     if wrong:
         raise Invalid(
@@ -65,7 +64,7 @@ def apply(session: Session, files: tuple[str, ...]) -> None:
         )
     trouble.print_findings(found, stderr=True)
     with session.writing(together=True) as drip:
-        done = [drip.sequences.apply(document, channels=channels) for document in _documents(list(files))]
+        done = [drip.sequences.apply(document) for document in _documents(list(files))]
     rows = [
         {
             "sequence": each.sequence.key,
@@ -127,26 +126,19 @@ def get(session: Session, sequence: str) -> None:
         _write_yaml(definition)
 
 
-def _channels(drip: DripDrop | None) -> set[str]:
-    """The channels that a step may name: ours, and those that plug-ins bring."""
-    from dripdrop.rules.definition import CHANNELS
-
-    return {*CHANNELS, *(drip.plugins.channels() if drip is not None else ())}
-
-
-def _judged(files: list[str], channels: set[str]) -> tuple[list[Finding], list[str]]:
-    """Every finding of files or folders, and the keys of the sequences in them."""
-    from dripdrop.rendering.templates import check_template
+def _judged(files: list[str], drip: DripDrop | None) -> tuple[list[Finding], list[str]]:
+    """Every finding of files or folders, and the keys of the sequences in them; an app brings its channels."""
     from dripdrop.rules import validation
-    from dripdrop.services import sources
+    from dripdrop.services import judging, sources
 
+    checks = drip._given(("checks",))["checks"] if drip is not None else judging.checks()
     found: list[Finding] = []
     keys: list[str] = []
     for each in sources.load_paths(files):
         found += each.findings
         if each.document is not None:
             keys.append(each.document.key)
-            more = validation.findings(each.document, check_template, channels)
+            more = validation.findings(each.document, checks=checks)
             found += [sources.in_file(one, each.file) for one in more]
     return list(dict.fromkeys(found)), keys
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -25,11 +25,11 @@ from dripdrop.operations.cataloguing import (
 from dripdrop.operations.owning import AnyVersion, load
 from dripdrop.rules import document as documents
 from dripdrop.rules import reading, validation
-from dripdrop.rules.definition import CHANNELS, Version
+from dripdrop.rules.definition import Version
 from dripdrop.rules.document import SequenceDocument
 from dripdrop.rules.lifecycle import VERSION
 from dripdrop.rules.plain import plain
-from dripdrop.rules.validation import CheckTemplate
+from dripdrop.rules.validation import Checks
 from dripdrop.store import sequences
 from dripdrop.store.flow import Flow
 from dripdrop.store.scope import Scope
@@ -85,12 +85,11 @@ def validate(
     scope: Scope,
     version: AnyVersion,
     *,
-    check_template: CheckTemplate | None = None,
-    channels: Collection[str] = CHANNELS,
+    checks: Checks | None = None,
 ) -> Flow[list[Finding]]:
     """Everything that keeps a version from being activated, and warnings; empty is good."""
     loaded = yield from owning.load(scope, version)
-    return (yield from _judged(scope, loaded, check_template, channels))
+    return (yield from _judged(scope, loaded, checks))
 
 
 def activate(
@@ -98,8 +97,7 @@ def activate(
     scope: Scope,
     version: AnyVersion,
     *,
-    check_template: CheckTemplate | None = None,
-    channels: Collection[str] = CHANNELS,
+    checks: Checks | None = None,
     validated: bool = True,
 ) -> Flow[Edition]:
     """Put a version in force and archive the one before; who is inside stays where they are.
@@ -109,7 +107,7 @@ def activate(
     edition = yield from owning.writable(scope, version)
     yield from owning.held(scope, edition)
     loaded = yield from sequences.load_version(edition.id)
-    problems = validation.errors((yield from _judged(scope, loaded, check_template, channels))) if validated else []
+    problems = validation.errors((yield from _judged(scope, loaded, checks))) if validated else []
     if problems:
         raise owning.refusal(
             "cannot_activate", f"Version {edition.number} of {loaded.sequence_key} cannot be activated", problems
@@ -142,8 +140,7 @@ def apply(
     scope: Scope,
     document: SequenceDocument | Mapping[str, Any],
     *,
-    check_template: CheckTemplate | None = None,
-    channels: Collection[str] = CHANNELS,
+    checks: Checks | None = None,
 ) -> Flow[Applied]:
     """Make a document the active version of its sequence; the same document again changes nothing.
 
@@ -153,7 +150,7 @@ def apply(
     wanted, problems = _read(document)
     if wanted is not None:
         wanted, unknown = yield from adopting.resolved(scope, wanted)
-        problems = [*problems, *unknown, *validation.errors(validation.findings(wanted, check_template, channels))]
+        problems = [*problems, *unknown, *validation.errors(validation.findings(wanted, checks=checks))]
     if wanted is None or problems:
         raise owning.refusal("cannot_apply", "The definition cannot be applied", problems)
     sequence, created = yield from _sequence_for(now, scope, wanted)
@@ -175,11 +172,9 @@ def _read(document: SequenceDocument | Mapping[str, Any]) -> tuple[SequenceDocum
     return (document, []) if isinstance(document, SequenceDocument) else reading.read(document)
 
 
-def _judged(
-    scope: Scope, version: Version, check_template: CheckTemplate | None, channels: Collection[str]
-) -> Flow[list[Finding]]:
+def _judged(scope: Scope, version: Version, checks: Checks | None) -> Flow[list[Finding]]:
     document, unknown = yield from adopting.resolved(scope, documents.document_of(version))
-    return [*unknown, *validation.findings(document, check_template, channels)]
+    return [*unknown, *validation.findings(document, checks=checks)]
 
 
 def _sequence_for(now: datetime, scope: Scope, wanted: SequenceDocument) -> Flow[tuple[Sequence, bool]]:

@@ -1,0 +1,40 @@
+"""Can each step come due, in a zone and a window that exist?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from dripdrop.errors import Invalid
+from dripdrop.rules import windows
+from dripdrop.rules.checks.common import Found, later
+from dripdrop.rules.definition import Cron, Delay, Immediate, OnEvent, Step
+from dripdrop.rules.document import Path, SequenceDocument
+from dripdrop.rules.zones import find_zone, is_field
+
+
+def timing(document: SequenceDocument, step: Step, at: Path) -> Found:
+    """When the step is due."""
+    match step.timing:
+        case Immediate():
+            return
+        case Delay(amount):
+            if amount <= 0:
+                cure = "Write `timing: immediate`, or a delay of one or more."
+                yield document.finding("delay_not_positive", (*at, "timing"), "The delay is not positive.", cure)
+        case Cron():
+            yield later(document, (*at, "timing"), "Recurring times")
+        case OnEvent():
+            yield later(document, (*at, "timing"), "Waiting for an event")
+
+
+def hours(document: SequenceDocument, config: Mapping[str, Any], at: Path) -> Found:
+    """The zone and the window of a step or of a whole sequence."""
+    zone = config.get("timezone")
+    if zone is not None and not is_field(zone) and (not isinstance(zone, str) or find_zone(zone) is None):
+        cure = "Use an IANA name such as Europe/Vienna."
+        yield document.finding("zone", (*at, "timezone"), f"There is no time zone {str(zone)[:60]!r}.", cure)
+    try:
+        windows.parse(config.get("window"))
+    except Invalid as trouble:
+        yield document.finding("window", (*at, "window"), trouble.message, trouble.cure)
