@@ -135,12 +135,17 @@ def test_any_text_is_rendered_or_refused(text: str) -> None:
 def test_later_variables_win_and_data_never_overrides_the_system() -> None:
     own = step("email", {"subject": "s", "text": TEXT}, config={"template_variables": {"plan": "own"}})
     data = {**ANN, "subscriber_id": "evil", "step_key": "evil", "now_iso8601": "evil", "score": 1, "plan": "data"}
-    message = made(own, data, tenant="acme", hooks={"score": 99, "plan": "hook"})
+    message = made(own, data, tenant="acme", answers={"score": 99, "plan": "hook"})
     assert isinstance(message, Email)
     assert message.text == "42 welcome trial acme 99 own"
 
 
 TEXT = "{{ subscriber_id }} {{ step_key }} {{ sequence_key }} {{ tenant_key }} {{ score }} {{ plan }}"
+
+
+def test_the_event_that_was_waited_for_has_a_name_of_its_own() -> None:
+    assert email({"text": "{{ event.plan }}"}, {**ANN, "event": "data"}, event={"plan": "pro"}).text == "pro"
+    assert email({"text": "{{ event }}"}, {**ANN, "event": "data"}).text == "data"
 
 
 # Messages
@@ -272,12 +277,16 @@ def test_a_template_that_is_a_function() -> None:
     one = step("sms", {"module": "app.mails", "function": "hello"}, template_type="module", config={"a": 1})
 
     def resolve(module: str, function: str) -> Any:
-        return lambda data, hooks, config: {"body": f"{module}.{function} {data['first_name']} {config['a']}"}
+        def write(person: Any, answers: Any, settings: Any) -> Any:
+            said = (module, function, person["data"]["first_name"], person["id"], answers["score"], settings["a"])
+            return {"body": " ".join(map(str, said))}
+
+        return write
 
     def broken(module: str, function: str) -> Any:
         raise RuntimeError
 
-    assert made(one, resolve=resolve) == Sms("+436641234567", "app.mails.hello Ann 1")
+    assert made(one, resolve=resolve, answers={"score": 7}) == Sms("+436641234567", "app.mails hello Ann e-1 7 1")
     assert code(one) == "template_module"
     assert code(one, resolve=broken) == "template_module"
     assert code(one, resolve=lambda m, f: lambda *a: "text") == "template_module"

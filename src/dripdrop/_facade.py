@@ -83,7 +83,7 @@ class Facade:
         return self._worker.unsubscribe_url(self._scope, execution)
 
     def _given(self, names: tuple[str, ...]) -> dict[str, Any]:
-        return {name: self._worker.given(name) for name in names}
+        return {name: self._worker.given(name, self._scope) for name in names}
 
     def _preview(self, now: datetime, version: Any, step: Any, adapter: Any, *, data: Mapping[str, Any]) -> Message:
         return self._worker.preview(now, version, step, adapter, data)

@@ -43,7 +43,7 @@ class Work:
             self._runtime, self._loop = self.core.runtime(), loop
         return self._runtime
 
-    def given(self, name: str) -> Any:
+    def given(self, name: str, scope: Scope) -> Any:
         """What operations are handed besides their arguments, asked for at each call."""
         match name:
             case "default_zone":
@@ -56,7 +56,8 @@ class Work:
             case "known":
                 return self.core.provider
             case "checks":
-                return judging.checks(self.core.plugins.channels(), public=bool(self.core.config().public_url))
+                public = bool(self.core.config().public_url)
+                return judging.checks(self.core.plugins.channels(), public=public, trusted=scope.tenant == "")
         raise KeyError(name)
 
     async def run_due(self, *, limit: int | None = None) -> Run:

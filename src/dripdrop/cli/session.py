@@ -78,13 +78,13 @@ class Session:
         """The blocking facade in the scope that was asked for, on a database that answers and has our schema."""
         from dripdrop.app import DripDrop
 
-        return self._scoped(self._made(DripDrop))  # type: ignore[no-any-return]
+        return self.scoped(self._made(DripDrop))  # type: ignore[no-any-return]
 
     def awaited(self) -> AsyncDripDrop:
         """The awaiting facade; its user closes it."""
         from dripdrop.app import AsyncDripDrop
 
-        return self._scoped(self._made(AsyncDripDrop))  # type: ignore[no-any-return]
+        return self.scoped(self._made(AsyncDripDrop))  # type: ignore[no-any-return]
 
     @contextmanager
     def writing(self, *, together: bool = False) -> Iterator[DripDrop]:
@@ -165,7 +165,8 @@ class Session:
             self._ctx.call_on_close(made.close)
         return made
 
-    def _scoped(self, drip: Any) -> Any:
+    def scoped(self, drip: Any) -> Any:
+        """The view of a facade that was asked for with `--tenant`."""
         return drip if self.options.tenant is None else drip.for_tenant(self.options.tenant)
 
 

@@ -33,22 +33,24 @@ def render(
     unsubscribe_mailto: str | None = None,
     public_url: str | None = None,
     sms_max_chars: int = 1600,
-    hooks: Mapping[str, Any] = NOTHING,
+    answers: Mapping[str, Any] = NOTHING,
+    event: Mapping[str, Any] = NOTHING,
     resolve: Resolver | None = None,
     missing: Callable[[str], Any] | None = None,
 ) -> Message:
     """The message of a step; the same for the same arguments. `now` is the business time of the recipe.
 
-    `system` holds subscriber_id, subscriber_type and enrollment_id; `resolve` finds the function of a module template;
+    `system` holds subscriber_id, subscriber_type and enrollment_id; `answers` are those of hooks, by their names;
+    `event` is the data of the event that the step waited for; `resolve` finds the function of a module template;
     `missing` hears the name of each variable that was printed and is not there. Raises `Invalid`: `template`,
     `missing_subject`, `empty_body`, `sms_too_long`, `missing_url`, `missing_recipient`, `missing_chat_id`,
     `missing_topic`, `missing_event`, `address`, `payload`, `attachment`, `template_module`.
     """
     if step.template_type == "module":
-        fields = _ask_module(step, data, hooks, resolve)
+        fields = _ask_module(step, _enrollment(version, data, system), answers, resolve)
     else:
         extra = {"public_url": public_url, "unsubscribe_url": unsubscribe_url, **system}
-        said = variables(step, version, data=data, system=extra, now=now, hooks=hooks)
+        said = variables(step, version, data=data, system=extra, now=now, answers=answers, event=event)
         fields = compiled(step, version.tenant_key == "").render(said, missing)
     made = messages.Making(
         step=step,
@@ -71,9 +73,10 @@ def variables(
     data: Mapping[str, Any],
     system: Mapping[str, Any],
     now: datetime,
-    hooks: Mapping[str, Any] = NOTHING,
+    answers: Mapping[str, Any] = NOTHING,
+    event: Mapping[str, Any] = NOTHING,
 ) -> dict[str, Any]:
-    """What a template may name, later wins: data, system values, hook answers, the step's own variables."""
+    """What a template may name, later wins: data, system values, `event`, hook answers, the step's own variables."""
     moment = now if now.tzinfo is not None else now.replace(tzinfo=UTC)
     said: dict[str, Any] = {
         **data,
@@ -88,8 +91,10 @@ def variables(
     for name, value in system.items():
         if value is not None:
             said[name] = value
-    if hooks:
-        said.update(hooks)
+    if event:
+        said["event"] = event
+    if answers:
+        said.update(answers)
     own = step.config.get("template_variables")
     if own:
         said.update(own)
@@ -103,7 +108,8 @@ def addresses(
     version: Version | None = None,
     system: Mapping[str, Any] = NOTHING,
     now: datetime | None = None,
-    hooks: Mapping[str, Any] = NOTHING,
+    answers: Mapping[str, Any] = NOTHING,
+    event: Mapping[str, Any] = NOTHING,
 ) -> tuple[tuple[str, str], ...]:
     """Every address the step really uses for this person, as (channel, normalized address); () where there is none.
 
@@ -113,7 +119,7 @@ def addresses(
     if step.template_type != "inline" or version is None or now is None or not compiled(step, _own(version)).addressed:
         found = messages.in_data(step, data)
     else:
-        said = variables(step, version, data=data, system=system, now=now, hooks=hooks)
+        said = variables(step, version, data=data, system=system, now=now, answers=answers, event=event)
         fields = compiled(step, _own(version)).render_only(("to", "cc", "bcc", "chat_id"), said)
         found = messages.addressed(step, fields, data)
     return tuple(dict.fromkeys((step.channel, normalize(step.channel, each)) for each in found))
@@ -123,15 +129,27 @@ def _own(version: Version) -> bool:
     return version.tenant_key == ""
 
 
+def _enrollment(version: Version, data: Mapping[str, Any], system: Mapping[str, Any]) -> dict[str, Any]:
+    """What a module template is told of the person."""
+    return {
+        "id": system.get("enrollment_id"),
+        "subscriber_type": system.get("subscriber_type"),
+        "subscriber_id": system.get("subscriber_id"),
+        "sequence_key": version.sequence_key,
+        "tenant_key": version.tenant_key or None,
+        "data": data,
+    }
+
+
 def _ask_module(
-    step: Step, data: Mapping[str, Any], hooks: Mapping[str, Any], resolve: Resolver | None
+    step: Step, enrollment: Mapping[str, Any], answers: Mapping[str, Any], resolve: Resolver | None
 ) -> Mapping[str, Any]:
     module, function = str(step.template.get("module") or ""), str(step.template.get("function") or "")
-    cure = "Name a function that takes (data, hooks, config) and returns the channel's fields."
+    cure = "Name a function that takes (enrollment, answers, config) and returns the channel's fields."
     if resolve is None or not module or not function:
         raise Invalid(f"{step.key} names no template function.", cure=cure, code="template_module")
     try:
-        fields = resolve(module, function)(data, hooks, step.config)
+        fields = resolve(module, function)(enrollment, answers, step.config)
     except Exception as trouble:  # a host's function may raise anything
         message = f"{module}:{function} failed with {type(trouble).__name__}."
         raise Invalid(message, cure=cure, code="template_module") from trouble
