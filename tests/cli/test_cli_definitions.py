@@ -159,3 +159,11 @@ def test_a_channel_that_the_app_brings_may_be_used(typed, tmp_path):
     assert typed("validate", "f.yaml").status == 1
     assert typed("validate", "f.yaml", "--app", "faxapp:drip").status == 0
     assert typed("apply", "f.yaml", "--app", "faxapp:drip").status == 0
+
+
+def test_a_tenants_authors_may_not_write_past_the_escaping(bare, tmp_path):
+    page = 'sequence: w\nsteps:\n  a:\n    channel: email\n    subject: Hi\n    html: "<p>{{ bio | raw }}</p>"\n'
+    (tmp_path / "w.yaml").write_text(page)
+    assert bare("validate", "w.yaml").status == 0
+    said = bare("--tenant", "acme", "validate", "w.yaml", "--json")
+    assert [each["code"] for each in said.json["findings"]] == ["template"]
