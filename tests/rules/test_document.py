@@ -200,9 +200,10 @@ TIMINGS: st.SearchStrategy[Timing] = st.one_of(
     st.just(Cron("0 9 * * 1")),
     st.just(OnEvent("booked", {"kind": "live"}, Delay(7, "days", "in 7 days"), "b")),
 )
-CONDITIONS = st.builds(
+WINDOW = Condition("time_window", "", "==", None, {"window": {"days": ["mon"], "from": "09:00"}})
+CONDITIONS = st.just(WINDOW) | st.builds(
     Condition,
-    st.sampled_from(["enrollment_data", "hook", "event", "time_window", "predicate"]),
+    st.sampled_from(["enrollment_data", "hook", "event", "predicate"]),
     st.sampled_from(["plan", "a.b"]),
     st.sampled_from(["==", ">", "in"]),
     st.sampled_from([None, "x", 5, False, ["a"]]),

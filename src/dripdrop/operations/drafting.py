@@ -12,6 +12,7 @@ from dripdrop.errors import Conflict, Invalid, NotFound
 from dripdrop.operations import adopting, owning
 from dripdrop.operations.owning import AnyVersion
 from dripdrop.rules import reading
+from dripdrop.rules.checks.common import blank
 from dripdrop.rules.condition import OPERATORS
 from dripdrop.rules.definition import Condition, Mode, Step, Timing, Transition, Version
 from dripdrop.rules.document import SequenceDocument
@@ -170,25 +171,28 @@ def _condition(
     missing = Invalid("The condition is not complete.", cure=_NEEDED.get(kind, ""), code="condition_incomplete")
     match kind:
         case "enrollment_data":
-            if _blank(field_path) or _blank(expected):
+            if blank(field_path) or blank(expected):
                 raise missing
             return Condition("enrollment_data", str(field_path), operator, expected, config)
         case "hook":
-            if _blank(hook) and http_hook is None:
+            if blank(hook) and http_hook is None:
                 raise missing
             more = {"http_hook": str(http_hook)} if http_hook is not None else {}
             return Condition("hook", hook or "", operator, expected, {**config, **more})
         case "event":
-            if _blank(expected):
+            if blank(expected):
                 raise missing
             subject = config.pop("event_key", field_path) or ""
             return Condition("event", str(subject), operator, expected, config)
         case "predicate":
-            if _blank(config.get("predicate")):
+            if blank(config.get("predicate")):
                 raise missing
             return Condition("predicate", str(config.pop("predicate")), operator, expected, config)
         case "time_window":
-            return Condition("time_window", str(config.pop("window", "")), operator, expected, config)
+            if blank(config):
+                raise missing
+            window = config.get("window", config)
+            return Condition("time_window", "", "==", None, {"window": window})
     cure = f"Use one of: {', '.join(_NEEDED)}."
     raise Invalid(f"There is no condition of type {kind!r}.", cure=cure, code="condition_type")
 
@@ -198,9 +202,5 @@ _NEEDED = {
     "hook": "Give hook or http_hook.",
     "event": "Give expected_value.",
     "predicate": "Give config={'predicate': \"plan == 'pro'\"}.",
-    "time_window": "",
+    "time_window": "Give config={'days': ['mon'], 'from': '09:00', 'to': '17:00'}.",
 }
-
-
-def _blank(value: Any) -> bool:
-    return value is None or (isinstance(value, str) and not value.strip())

@@ -58,7 +58,10 @@ Timing: TypeAlias = Immediate | Delay | Cron | OnEvent
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One test on facts: `subject` is a field path, hook name, event key or predicate text, by `type`."""
+    """One test on facts: `subject` is a field path, hook name, event key or predicate text, by `type`.
+
+    A time window has no subject: it stands in `config["window"]` as written.
+    """
 
     type: ConditionType
     subject: str

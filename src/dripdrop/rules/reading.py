@@ -257,6 +257,8 @@ class _Reader:
             self.note("missing_field", at, message, "Write { field: plan, is: ==, value: pro }.")
             return None
         subject = value[named[0]]
+        if named[0] == "time_window":
+            return Condition("time_window", "", "==", None, {**_mapping(value.get("config")), "window": subject})
         return Condition(
             _SUBJECTS[named[0]],  # type: ignore[arg-type]
             "" if subject is None else str(subject),

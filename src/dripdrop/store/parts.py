@@ -104,7 +104,7 @@ def condition(row: Row) -> Condition:
     elif kind == "hook":
         subject = row["hook_function"]
     else:
-        subject = config.pop(_KEPT_IN[kind], None)
+        subject = config.pop(_KEPT_IN[kind], None) if kind in _KEPT_IN else None
     return Condition(kind, subject or "", row["operator"], row["expected_value"], config)
 
 
@@ -129,4 +129,4 @@ def condition_row(
     }
 
 
-_KEPT_IN = {"event": "event_key", "predicate": "predicate", "time_window": "window"}
+_KEPT_IN = {"event": "event_key", "predicate": "predicate"}
