@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from dripdrop.app import AsyncDripDrop as AsyncDripDrop
     from dripdrop.app import DripDrop as DripDrop
     from dripdrop.config import Config as Config
+    from dripdrop.contracts import HookUnavailable as HookUnavailable
     from dripdrop.rules.message import Delivery as Delivery
     from dripdrop.rules.outcome import Accepted as Accepted
     from dripdrop.rules.outcome import Askable as Askable
@@ -42,6 +43,7 @@ _WHERE = {
     "DripDrop": "dripdrop.app",
     "AsyncDripDrop": "dripdrop.app",
     "Config": "dripdrop.config",
+    "HookUnavailable": "dripdrop.contracts",
     "Delivery": "dripdrop.rules.message",
     "Accepted": "dripdrop.rules.outcome",
     "Askable": "dripdrop.rules.outcome",
@@ -66,6 +68,7 @@ __all__ = [
     "DripDrop",
     "DripDropError",
     "Finding",
+    "HookUnavailable",
     "Idempotent",
     "IllegalMove",
     "Invalid",

@@ -17,6 +17,8 @@ from dripdrop.channels.http import Sender
 from dripdrop.config import Config, load
 from dripdrop.engine.runtime import Runtime
 from dripdrop.errors import Invalid
+from dripdrop.hooks.asking import Hooks
+from dripdrop.hooks.python import Modules
 from dripdrop.plugins import Plugins
 from dripdrop.rules.redaction import redact
 from dripdrop.schedulers.postgres import PostgresScheduler
@@ -106,6 +108,7 @@ class Core:
             vault=self.vault,
             speaker=Speaker(sender),
             telemetry=self.telemetry,
+            hooks=Hooks(Modules(self.plugins), self.telemetry),
             resolve_template=resolve_template,
             sender=sender,
         )

@@ -188,10 +188,33 @@ class Scheduler(Protocol):
     def cancel(self, job_ids: Sequence[str]) -> Generator[Any, Any, None]: ...
 
 
-class HookModule(Protocol):
-    """A host's own facts."""
+class HookUnavailable(Exception):
+    """Raised by a host's hook that cannot answer now: the message waits, and the hook is asked again.
 
-    def handle_hook(self, name: str, enrollment: Mapping[str, Any], context: Mapping[str, Any]) -> Any: ...
+    `reason` is a word for the journal; `retry_after` in seconds, where the host knows.
+    """
+
+    def __init__(self, reason: str = "unavailable", *, retry_after: float | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.retry_after = retry_after
+
+
+class HookModule(Protocol):
+    """A host's own facts.
+
+    `handle_hook` may be async or blocking (then it runs in a thread); it has five seconds. Its value is what JSON can
+    hold. `HookUnavailable`, `OSError` (so `ConnectionError` and `TimeoutError`) and what database drivers and HTTP
+    clients raise for an outage delay the message; any other exception stands until somebody mends it.
+    """
+
+    def handle_hook(self, name: str, enrollment: Mapping[str, Any], context: Mapping[str, Any]) -> Any:
+        """The value of the hook `name` for an enrollment.
+
+        `enrollment` holds id, subscriber_type, subscriber_id, tenant_key, sequence_key, visit and data; `context`
+        step_execution_id, sequence, step, vars, tenant and now, and gives None for what it lacks.
+        """
+        ...
 
 
 TelemetryListener: TypeAlias = Callable[[Any], None]
@@ -207,6 +230,7 @@ __all__ = [
     "FeedbackProvider",
     "Found",
     "HookModule",
+    "HookUnavailable",
     "HttpProvider",
     "HttpRequest",
     "HttpResponse",

@@ -12,6 +12,8 @@ FRONT_DOOR = {
     "AsyncDripDrop", "DripDrop", "Config",
     # what an adapter says
     "Accepted", "Rejected", "Unknown", "Idempotent", "Askable", "Neither", "CannotTell", "Delivery",
+    # what a hook says
+    "HookUnavailable",
     # what can go wrong
     "Finding", "DripDropError", "Invalid", "BadSettings", "NotFound", "Conflict", "IllegalMove", "Refused",
     "Unauthorized", "Unavailable", "MissingExtra", "SchemaMismatch", "Unreadable",

@@ -14,10 +14,12 @@ from dripdrop.channels.http import Sender
 from dripdrop.config import Config
 from dripdrop.contracts import Scheduler
 from dripdrop.errors import DripDropError
+from dripdrop.hooks.asking import Hooks
 from dripdrop.operations.dispatching import Policy
 from dripdrop.plugins import Plugins
 from dripdrop.rendering import render as rendering
 from dripdrop.rules import links, windows
+from dripdrop.rules.answers import Subject
 from dripdrop.rules.claim import Claim
 from dripdrop.rules.message import Email, Message
 from dripdrop.rules.outcome import Neither, OnDoubt
@@ -45,6 +47,7 @@ class Runtime:
     vault: Callable[[], Vault]
     speaker: Speaker
     telemetry: Telemetry
+    hooks: Hooks
     resolve_template: rendering.Resolver | None = None
     sender: Sender | None = None
     versions: dict[UUID, Version] = field(default_factory=dict)
@@ -116,6 +119,21 @@ class Runtime:
             if self.telemetry.wants("template.missing_variable")
             else None,
         )
+
+    def subject(self, claim: Claim) -> Subject:
+        """Whom the hooks of a claim are asked about."""
+        version, system = claim.version, self._system(claim)
+        enrollment = {
+            "id": str(claim.enrollment_id),
+            "subscriber_type": claim.subscriber_type,
+            "subscriber_id": claim.subscriber_id,
+            "tenant_key": claim.tenant or None,
+            "sequence_key": version.sequence_key,
+            "visit": claim.visit,
+            "data": claim.data,
+        }
+        variables = rendering.variables(claim.step, version, data=claim.data, system=system, now=claim.now)
+        return Subject(claim.id, claim.tenant, version, claim.step, enrollment, variables, claim.now)
 
     def message_id(self, claim: Claim, adapter: Adapter) -> str | None:
         """Derived from the execution, so that a message rendered again is the same message."""
