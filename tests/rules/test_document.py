@@ -142,7 +142,7 @@ def test_the_references_names_are_understood() -> None:
         ({"sequence": "s", "steps": [{"key": "a"}, {"key": "a"}]}, ("duplicate_key", "steps[1]")),
         ({"sequence": "s", "steps": {"a": {"timing": "soon"}}}, ("timing_phrase", "steps.a.timing")),
         ({"sequence": "s", "steps": {"a": {"timing": {"delay": "soon"}}}}, ("timing_phrase", "steps.a.timing")),
-        ({"sequence": "s", "steps": {"a": {"timing": "@daily"}}}, ("unsupported_here", "steps.a.timing")),
+        ({"sequence": "s", "steps": {"a": {"timing": "@reboot"}}}, ("timing_phrase", "steps.a.timing")),
         ({"sequence": "s", "steps": {"a": {"template": "nope"}}}, ("template_module", "steps.a.template")),
         ({"sequence": "s", "steps": {"a": {"next": [5]}}}, ("wrong_type", "steps.a.next[0]")),
         ({"sequence": "s", "steps": {"a": {"next": [{"when": None}]}}}, ("missing_goto", "steps.a.next[0]")),
@@ -198,6 +198,7 @@ TIMINGS: st.SearchStrategy[Timing] = st.one_of(
     st.integers(0, 99).map(lambda n: Delay(n, "days", f"in {n} day" if n == 1 else f"in {n} days")),
     st.just(Delay(-2, "hours")),
     st.just(Cron("0 9 * * 1")),
+    st.just(Cron("0 9 * * 1", "every monday at 9am")),
     st.just(OnEvent("booked", {"kind": "live"}, Delay(7, "days", "in 7 days"), "b")),
 )
 WINDOW = Condition("time_window", "", "==", None, {"window": {"days": ["mon"], "from": "09:00"}})

@@ -51,11 +51,109 @@ def test_what_is_not_understood_is_refused_with_a_cure(phrase: str) -> None:
     assert "in 3 days" in refused.value.cure
 
 
-@pytest.mark.parametrize("phrase", ["every monday at 9am", "@daily", "0 9 * * 1"])
-def test_recurring_times_are_named_as_such(phrase: str) -> None:
+PHRASES = [
+    ("@hourly", "0 * * * *"),
+    ("@daily", "0 0 * * *"),
+    (" @Weekly ", "0 0 * * 0"),
+    ("@monthly", "0 0 1 * *"),
+    ("@yearly", "0 0 1 1 *"),
+    ("every day at 9am", "0 9 * * *"),
+    ("every day at 9", "0 9 * * *"),
+    ("every day at 9:30", "30 9 * * *"),
+    ("Every  Day at 9:30 PM", "30 21 * * *"),
+    ("every day at 12am", "0 0 * * *"),
+    ("every day at 12pm", "0 12 * * *"),
+    ("every day at noon", "0 12 * * *"),
+    ("every day at midnight", "0 0 * * *"),
+    ("every day at 9am and 5pm", "0 9,17 * * *"),
+    ("every sunday at 0:05", "5 0 * * 0"),
+    ("every monday at 9am", "0 9 * * 1"),
+    ("every saturday at 23:59", "59 23 * * 6"),
+    ("every mon and thu at 9 am", "0 9 * * 1,4"),
+    ("every monday, wednesday, and friday at 9", "0 9 * * 1,3,5"),
+    ("every weekday at 9:30", "30 9 * * 1-5"),
+    ("every weekend at 10", "0 10 * * 0,6"),
+    ("every weekend and wednesday at 10", "0 10 * * 0,3,6"),
+    ("every minute", "* * * * *"),
+    ("every 15 minutes", "*/15 * * * *"),
+    ("every hour", "0 * * * *"),
+    ("every 1 hour", "0 * * * *"),
+    ("every 6 hours", "0 */6 * * *"),
+    ("every 1st of the month at 9am", "0 9 1 * *"),
+    ("every 22nd and 3rd of the month at 9", "0 9 3,22 * *"),
+    ("every last day of the month at 17:00", "0 17 L * *"),
+    ("every first monday of the month at 9am", "0 9 * * 1#1"),
+    ("every 2nd and last friday of the month at 9am", "0 9 * * 5L,5#2"),
+    ("0  9 * * mon", "0 9 * * MON"),
+    ("*/5 8-17 1,15 jan-mar *", "*/5 8-17 1,15 JAN-MAR *"),
+]
+
+
+@pytest.mark.parametrize(("phrase", "expression"), PHRASES)
+def test_a_recurring_phrase_is_a_cron_expression(phrase: str, expression: str) -> None:
+    found = timing.parse(phrase)
+    assert isinstance(found, Cron)
+    assert found.expression == expression
+    assert found.phrase == ("" if expression.split() == phrase.upper().split() else " ".join(phrase.lower().split()))
+
+
+@pytest.mark.parametrize(
+    ("phrase", "column"),
+    [
+        ("soon", 1),
+        ("@reboot", 1),
+        ("everyday at 9", 1),
+        ("in three days", 4),
+        ("in 3 fortnights", 6),
+        ("in 3 days at 9am", 11),
+        ("every", 6),
+        ("every day", 10),
+        ("every  day 9am", 12),
+        ("every day at", 13),
+        ("every day at 24:00", 14),
+        ("every day at 9:60", 14),
+        ("every day at 9:5", 14),
+        ("every day at 13pm", 14),
+        ("every day at 0am", 14),
+        ("every day at 9am utc", 18),
+        ("every day at 9:30 and 17:00", 14),
+        ("every tuesdays at 9", 7),
+        ("every monday and at 9", 18),
+        ("every 7 minutes", 7),
+        ("every 24 hours", 7),
+        ("every 0 hours", 7),
+        ("every 3 days", 9),
+        ("every 31th of the month at 9", 7),
+        ("every 32nd of the month at 9", 7),
+        ("every 6th monday of the month at 9", 11),
+        ("every last of the month at 9", 12),
+        ("every other day at 9", 7),
+    ],
+)
+def test_what_is_not_understood_is_refused_at_its_column(phrase: str, column: int) -> None:
     with pytest.raises(Invalid) as refused:
         timing.parse(phrase)
-    assert refused.value.code == "unsupported_here"
+    assert refused.value.code == "timing_phrase"
+    assert f"column {column} " in refused.value.message
+    assert refused.value.cure
+
+
+def test_a_recurring_time_is_not_a_delay() -> None:
+    for phrase in ("in 3 days", "now"):
+        with pytest.raises(Invalid) as refused:
+            timing.recurring(phrase)
+        assert "in 3 days" in refused.value.cure
+    assert [timing.recurs(timing.parse(each)) for each in ("@daily", "in 3 days", "in 0 days", "now")] == [
+        True, True, False, False,
+    ]  # fmt: skip
+
+
+def test_a_phrase_is_kept_only_beside_what_it_says() -> None:
+    held = {"type": "cron", "cron_expression": "0 9 * * 1", "human_expression": "every monday at 9am"}
+    assert timing.from_stored(held) == Cron("0 9 * * 1", "every monday at 9am")
+    assert timing.from_stored({**held, "human_expression": "every day at 9am"}) == Cron("0 9 * * 1")
+    assert timing.from_stored({**held, "human_expression": "mondays"}) == Cron("0 9 * * 1")
+    assert timing.from_stored({**held, "cron_expression": "every monday at 9am"}) == timing.from_stored(held)
 
 
 def test_a_delay_longer_than_a_hundred_years_is_refused() -> None:

@@ -155,8 +155,8 @@ def _timing(timing: Timing) -> Any:
             return phrase_of(amount, unit)
         case Delay(amount, unit):
             return {"delay": {unit: amount}}
-        case Cron(expression):
-            return {"cron": expression}
+        case Cron(expression, phrase):
+            return phrase or {"cron": expression}
         case OnEvent(event, match, timeout, timeout_goto):
             said: dict[str, Any] = {"event": event}
             _put(said, "match", dict(match), {})

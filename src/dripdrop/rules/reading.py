@@ -296,7 +296,9 @@ def read_timing(value: Any) -> Timing:
         return Immediate()
     if isinstance(value, Delay):
         return _delay(value.amount, value.unit)
-    if isinstance(value, (Immediate, Cron, OnEvent)):
+    if isinstance(value, Cron):
+        return timing.from_stored(timing.stored(value))
+    if isinstance(value, (Immediate, OnEvent)):
         return value
     if isinstance(value, str):
         return timing.parse(value)
@@ -312,7 +314,7 @@ def read_timing(value: Any) -> Timing:
         case {"delay": int(amount), "unit": str(unit), **rest} if not rest:
             return _delay(amount, unit)
         case {"cron": str(expression), **rest} if not rest:
-            return Cron(expression)
+            return timing.recurring(expression)
         case {"event": str(event), **rest} if not set(rest) - {"match", "timeout", "timeout_goto"}:
             return _event(event, rest)
     raise _no_timing()
