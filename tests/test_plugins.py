@@ -203,6 +203,22 @@ def test_an_installed_plugin_is_listed_unloaded_and_loaded_by_name() -> None:
     assert problem.value.code == "plugin_not_loaded"
 
 
+def test_a_built_in_one_may_wait_to_be_imported_until_it_is_asked_for() -> None:
+    ours = EntryPoint("email.postmark", f"{HERE}:Postmark", "dripdrop.providers")
+    broken = EntryPoint("email.gone", "no.such.module:X", "dripdrop.providers")
+    plugins = registry(builtin=[ours, broken])
+    assert plugins.list() == [
+        Plugin("provider", "gone", "email", "built in"),
+        Plugin("provider", "postmark", "email", "built in"),
+    ]
+    first = plugins.get("provider", "postmark", "email")
+    assert isinstance(first, Postmark)
+    assert plugins.get("provider", "postmark", "email") is first
+    with pytest.raises(Invalid) as problem:
+        plugins.get("provider", "gone", "email")
+    assert problem.value.code == "plugin_not_loaded"
+
+
 def test_an_installed_provider_may_leave_its_channel_to_the_object() -> None:
     plugins = registry(points=installed(providers=f"postmark={HERE}:Postmark"))
     assert isinstance(plugins.get("provider", "postmark", "email"), Postmark)

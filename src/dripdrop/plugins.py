@@ -33,7 +33,7 @@ _CALLBACKS: dict[str, tuple[tuple[str, ...], ...]] = {
     "shortener": (("create_link",),),
     "hooks": (("handle_hook",),),
     "allocator": (("pick_member",),),
-    "token_source": (("token",),),
+    "token_source": (("token",), ("request", "granted"), ("__call__",)),
     "template": (("__call__",),),
     "gate": (("__call__",),),
 }
@@ -82,6 +82,7 @@ class Plugins:
         self._chosen: dict[tuple[str, str | None, str], Plugin] = {}
         self._builtin: dict[tuple[str, str | None, str], Plugin] = {}
         self._loaded: dict[tuple[str, str | None, str], Plugin] = {}
+        self._unopened: dict[tuple[str, str | None, str], EntryPoint] = {}
         self._installed = installed
         self._points: dict[str, Sequence[EntryPoint]] = {}
         for item in builtin:
@@ -122,13 +123,22 @@ class Plugins:
         return sorted(named | {row.channel for row in self.list("provider") if row.channel})
 
     def _take(self, item: Any, into: dict[tuple[str, str | None, str], Plugin], origin: str) -> None:
-        if isinstance(item, tuple) and len(item) == 3:
+        if isinstance(item, EntryPoint):
+            self._announce(item, into, origin)
+        elif isinstance(item, tuple) and len(item) == 3:
             self._add(into, origin, item[0], item[1], item[2], None)
         elif inspect.isroutine(item) and not hasattr(item, "kind"):
             item(self)
         else:
             kind = getattr(item, "kind", None) or _kind_of(item)
             self._add(into, origin, kind, getattr(item, "name", None), item, None)
+
+    def _announce(self, point: EntryPoint, into: dict[tuple[str, str | None, str], Plugin], origin: str) -> None:
+        """List one without importing it: that waits until its name is first asked for."""
+        kind = next(kind for kind in KINDS if _group(kind) == point.group)
+        channel, _, name = slug(point.name).rpartition(".")
+        plugin = Plugin(kind, name, channel or None, origin)
+        self._unopened[self._put(into, plugin)] = point
 
     def _add(
         self,
@@ -140,6 +150,10 @@ class Plugins:
         channel: str | None,
     ) -> Plugin:
         plugin = _checked(_kind(kind), name, object, channel, origin)
+        self._put(into, plugin)
+        return plugin
+
+    def _put(self, into: dict[tuple[str, str | None, str], Plugin], plugin: Plugin) -> tuple[str, str | None, str]:
         key = (plugin.kind, plugin.channel, plugin.name)
         if key in into:
             raise Conflict(
@@ -148,13 +162,14 @@ class Plugins:
                 code="plugin_exists",
             )
         into[key] = plugin
-        return plugin
+        return key
 
     def _find(self, kind: str, name: str, channel: str | None) -> Plugin:
         found = [self._load(kind, point) for point in self._named(kind, name, channel)]
         found = [plugin for plugin in found if plugin.channel == channel]
         if builtin := self._builtin.get((kind, channel, name)):
-            found.append(builtin)
+            point = self._unopened.get((kind, channel, name))
+            found.append(self._load(kind, point, BUILT_IN) if point is not None else builtin)
         if not found:
             raise self._unknown(kind, name, channel)
         if len(found) > 1:
@@ -176,7 +191,7 @@ class Plugins:
             self._points[kind] = list(found.values())
         return self._points[kind]
 
-    def _load(self, kind: str, point: EntryPoint) -> Plugin:
+    def _load(self, kind: str, point: EntryPoint, origin: str | None = None) -> Plugin:
         try:
             loaded = point.load()
         except Exception as problem:
@@ -186,7 +201,7 @@ class Plugins:
                 code="plugin_not_loaded",
             ) from problem
         channel, _, name = slug(point.name).rpartition(".")
-        return _checked(kind, name, loaded, channel or None, _origin(point))
+        return _checked(kind, name, loaded, channel or None, origin or _origin(point))
 
     def _announced(self, kind: str | None) -> Iterable[Plugin]:
         for each in KINDS if kind is None else (kind,):

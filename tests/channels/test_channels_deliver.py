@@ -16,6 +16,7 @@ from dripdrop.channels.http import Sender
 from dripdrop.channels.sessions import NotOpened
 from dripdrop.contracts import HttpRequest
 from dripdrop.errors import Invalid
+from dripdrop.plugins import Plugins
 from dripdrop.rules.outcome import Accepted, Askable, CannotTell, Neither, NotFound, Rejected, Unknown
 
 CONFIG = {"now": NOW}
@@ -463,18 +464,22 @@ def test_where_a_provider_does_not_say_nothing_can_be_done_about_a_doubt():
 def test_the_built_in_providers_are_one_of_each():
     import dripdrop.channels
 
-    names = {(provider.channel, provider.name) for provider in BUILT_IN}
+    rows = Plugins(builtin=BUILT_IN).list("provider")
+    names = {(row.channel, row.name) for row in rows}
     assert len(names) == len(BUILT_IN)
+    assert {row.origin for row in rows} == {"built in"}
     assert {("email", "smtp"), ("webhook", "default"), ("email", "local"), ("webhook", "local")} <= names
     assert dripdrop.channels.BUILT_IN is BUILT_IN
     with pytest.raises(AttributeError):
         dripdrop.channels.nothing  # noqa: B018
 
 
-async def test_importing_the_built_in_providers_imports_nothing_optional():
+async def test_a_built_in_provider_is_imported_when_its_name_is_asked_for():
     code = (
-        "import sys, dripdrop.channels; dripdrop.channels.BUILT_IN; "
-        "print([each for each in ('aiosmtplib', 'httpx2', 'httpcore2') if each in sys.modules])"
+        "import sys, dripdrop.channels, dripdrop.plugins as p; "
+        "p.Plugins(builtin=dripdrop.channels.BUILT_IN).list(); "
+        "names = ('aiosmtplib', 'httpx2', 'httpcore2', 'dripdrop.channels.smtp', 'dripdrop.channels.email'); "
+        "print([each for each in names if each in sys.modules])"
     )
     import os
     import sys

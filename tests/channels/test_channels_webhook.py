@@ -174,6 +174,11 @@ def test_a_refusal_is_judged_by_its_status(status, kind, cause):
     assert (type(outcome), outcome.kind, outcome.cause, outcome.detail["status"]) == (Rejected, kind, cause, status)
 
 
+@pytest.mark.parametrize("status", [502, 504, 520, 524])
+def test_what_a_gateway_says_for_a_server_behind_it_is_a_doubt(status):
+    assert answered(status) == Unknown({"reason": "gateway", "status": status})
+
+
 def test_every_2xx_is_accepted():
     assert all(isinstance(answered(status), Accepted) for status in (200, 201, 202, 204))
 

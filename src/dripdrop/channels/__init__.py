@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.metadata import EntryPoint
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -9,17 +10,23 @@ if TYPE_CHECKING:
 
 __all__ = ["BUILT_IN"]
 
-BUILT_IN: list[AnyProvider]
-"""One object per provider of ours, made when first asked for; importing them imports nothing optional."""
+BUILT_IN: list[EntryPoint | AnyProvider]
+"""All of ours. Those of `_PROVIDERS` are imported when their name is first asked for, by the registry."""
+
+_PROVIDERS = {
+    "email.postmark": "email.postmark:PostmarkProvider",
+    "email.smtp": "smtp:SmtpProvider",
+    "webhook.default": "webhook:WebhookProvider",
+}
 
 
 def __getattr__(name: str) -> Any:
     if name != "BUILT_IN":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from dripdrop.channels.local import CHANNELS, LocalProvider
-    from dripdrop.channels.smtp import SmtpProvider
-    from dripdrop.channels.webhook import WebhookProvider
 
-    providers: list[Any] = [SmtpProvider(), WebhookProvider(), *map(LocalProvider, CHANNELS)]
-    globals()["BUILT_IN"] = providers
-    return providers
+    points = [
+        EntryPoint(each, f"dripdrop.channels.{place}", "dripdrop.providers") for each, place in _PROVIDERS.items()
+    ]
+    globals()["BUILT_IN"] = [*points, *map(LocalProvider, CHANNELS)]
+    return globals()["BUILT_IN"]

@@ -12,6 +12,7 @@ from contextvars import copy_context
 from functools import partial
 from typing import Any, TypeAlias, get_args
 
+from dripdrop.channels.answers import unfit
 from dripdrop.channels.http import MaybeSent, NotSent, Sender
 from dripdrop.channels.sessions import Held, NotOpened, Sessions
 from dripdrop.contracts import Config, HttpProvider, HttpRequest, HttpResponse, Provider, SessionProvider
@@ -131,7 +132,7 @@ class Speaker:
         try:
             request = provider.request(delivery, config)
         except DripDropError as error:
-            return Rejected("permanent", "message", detail={"reason": error.code})
+            return unfit(error)
         except Exception as error:
             raised = {"reason": "adapter_raised", "exception": type(error).__name__, "stage": "request"}
             return Rejected("permanent", "adapter", detail=raised)  # not a doubt: nothing has left

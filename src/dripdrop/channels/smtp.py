@@ -11,6 +11,7 @@ from functools import lru_cache
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
+from dripdrop.channels.answers import unfit
 from dripdrop.channels.sessions import NotOpened
 from dripdrop.channels.smtp_dialogue import Dialogue, Lost
 from dripdrop.channels.smtp_replies import Reply, refusal
@@ -100,7 +101,7 @@ class SmtpProvider:
             recipients = envelope_recipients(email, smtputf8=utf8)
             raw = build(email, boundary_seed=str(delivery.id), default_sender=default, smtputf8=utf8)
         except Invalid as error:
-            return _unfit(error)
+            return unfit(error)
         if not recipients:
             return Rejected("permanent", "message", None, {"reason": "recipient_missing"})
         outcome = await session.hand_over(sender, recipients, raw, person=delivery.recipient, smtputf8=utf8)
@@ -227,16 +228,6 @@ def _completed(email: Email, delivery: Delivery, config: Config, default: Addres
     sender = email.sender or default
     domain = wire_address(sender.email, "sender", smtputf8=True).rpartition("@")[2] if sender else "localhost"
     return replace(email, date=email.date or config["now"], message_id=email.message_id or f"{delivery.id}@{domain}")
-
-
-def _unfit(error: Invalid) -> Rejected:
-    """A message that cannot be built: nobody was asked, so the refusal is our own."""
-    path = error.findings[0].path if error.findings else ""
-    detail = {"reason": error.code, "path": path}
-    if error.code == "sender_missing" or path in ("from", "return_path"):
-        return Rejected("temporary", "adapter", None, detail)
-    whose = path.partition("[")[0] in ("to", "cc", "bcc")
-    return Rejected("permanent", "recipient" if whose else "message", None, detail)
 
 
 def _default_sender(config: Config) -> Address | None:
