@@ -135,10 +135,11 @@ def _written(value: str) -> datetime | None:
 
 def _urlencoded(raw: bytes) -> dict[str, bytes]:
     try:
-        pairs = parse_qsl(raw, keep_blank_values=True, max_num_fields=_MOST_FIELDS)
+        # Latin-1 is one character for each byte, so no byte is lost on the way.
+        pairs = parse_qsl(raw.decode("latin-1"), True, encoding="latin-1", max_num_fields=_MOST_FIELDS)
     except ValueError:
         unparseable("a form")
-    return {name.decode("utf-8", "replace"): value for name, value in pairs}
+    return {text(name.encode("latin-1")): value.encode("latin-1") for name, value in pairs}
 
 
 def _multipart(raw: bytes, boundary: bytes) -> dict[str, bytes]:
