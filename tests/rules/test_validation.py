@@ -73,7 +73,7 @@ FAILING: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("unknown_word", {"a": EMAIL}, {"class": "urgent"}),
     ("unknown_word", {"a": EMAIL}, {"reentry": "maybe"}),
     ("retries", {"a": {**EMAIL, "retries": -1}}, {}),
-    ("retries", {"a": {**EMAIL, "retries": True}}, {}),
+    ("retries", {"a": {**EMAIL, "retries": 1001}}, {}),
     ("two_adapters", {"a": {**EMAIL, "adapter": "x", "adapter_override": "y"}}, {}),
     ("unsupported_here", {"a": {**EMAIL, "timing": {"cron": "0 9 * * 1"}}}, {}),
     ("unsupported_here", {"a": {**EMAIL, "timing": {"event": "booked"}}}, {}),

@@ -10,32 +10,18 @@ from uuid import UUID
 
 import orjson
 
-from dripdrop.errors import Finding
+from dripdrop.errors import Finding, Invalid
+from dripdrop.rules import keys, timing
 from dripdrop.rules.definition import Condition, Cron, Delay, Immediate, OnEvent, Step, Timing, Transition, Version
 
 NO_ID = UUID(int=0)
 Path: TypeAlias = tuple[str | int, ...]
 
-TEMPLATE_KEYS = (
-    "to", "cc", "bcc", "from", "reply_to", "headers", "attachments", "subject", "html", "text", "body", "payload",
-    "url", "method", "media_urls", "chat_id", "topic", "event", "blocks",
-)  # fmt: skip
-STEP_CONFIG_KEYS = (
-    "repeat", "timezone", "window", "late", "retries", "on_failure", "on_exhausted", "on_no_match", "on_unknown",
-    "reply_behavior", "unsubscribe", "short_links", "spintax", "variants", "locales", "concurrency", "rate_limits",
-    "sending_rules",
-)  # fmt: skip
-STEP_KEYS = (
-    "name", "channel", "position", "adapter", "adapter_override", *TEMPLATE_KEYS, "template", "timing", "when", "next",
-    *STEP_CONFIG_KEYS, "active", "config",
-)  # fmt: skip
-VERSION_CONFIG_KEYS = (
-    "pool", "timezone", "topic", "class", "reentry", "exit_on", "http_hooks", "defaults", "window", "on_no_match",
-)  # fmt: skip
-SEQUENCE_KEYS = (
-    "sequence", "name", "description", "mode", *VERSION_CONFIG_KEYS, "hooks", "metadata", "active", "start", "steps",
-    "config",
-)  # fmt: skip
+TEMPLATE_KEYS = tuple(keys.TEMPLATE)
+STEP_CONFIG_KEYS = tuple(keys.STEP_CONFIG)
+STEP_KEYS = tuple(keys.STEP)
+VERSION_CONFIG_KEYS = tuple(keys.VERSION_CONFIG)
+SEQUENCE_KEYS = tuple(keys.SEQUENCE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +71,7 @@ def digest(document: SequenceDocument) -> bytes:
     }
     content["version"] = {name: document.config[name] for name in sorted(document.config)}
     # A mapping's order is the order of its steps, which positions hold too.
-    content["positions"] = [[step.key, step.position] for step in document.steps]
+    content["positions"] = [[step.key, step.position] for step in ordered(document)]
     return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS)).digest()
 
 
@@ -108,8 +94,15 @@ def canonical(document: SequenceDocument) -> dict[str, Any]:
     if rest:
         said["config"] = rest
     defaults = document.config.get("defaults") or {}
-    said["steps"] = {step.key: _step(document, step, place, defaults) for place, step in enumerate(document.steps, 1)}
+    said["steps"] = {
+        step.key: _step(document, step, place, defaults) for place, step in enumerate(ordered(document), 1)
+    }
     return said
+
+
+def ordered(document: SequenceDocument) -> list[Step]:
+    """The steps in the order they are stored in: by position, then those without one by key."""
+    return sorted(document.steps, key=lambda step: (step.position is None, step.position or 0, step.key))
 
 
 def _step(document: SequenceDocument, step: Step, place: int, defaults: Mapping[str, Any]) -> dict[str, Any]:
@@ -147,8 +140,8 @@ def _template(step: Step) -> dict[str, Any]:
     return {**said, "template": rest} if rest else said
 
 
-def _timing(timing: Timing) -> Any:
-    match timing:
+def _timing(timed: Timing) -> Any:
+    match timed:
         case Immediate():
             return "immediate"
         case Delay(amount, unit) if amount >= 0:
@@ -156,13 +149,20 @@ def _timing(timing: Timing) -> Any:
         case Delay(amount, unit):
             return {"delay": {unit: amount}}
         case Cron(expression, phrase):
-            return phrase or {"cron": expression}
+            return phrase if phrase and _says(phrase, timed) else {"cron": expression}
         case OnEvent(event, match, timeout, timeout_goto):
             said: dict[str, Any] = {"event": event}
             _put(said, "match", dict(match), {})
             _put(said, "timeout", _timing(timeout) if timeout else None)
             _put(said, "timeout_goto", timeout_goto)
             return said
+
+
+def _says(phrase: str, timed: Timing) -> bool:
+    try:
+        return timing.parse(phrase) == timed
+    except Invalid:
+        return False
 
 
 def phrase_of(amount: int, unit: str) -> str:

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import Any
 from uuid import UUID
 
 from dripdrop.errors import Finding, Invalid
-from dripdrop.rules import timing
+from dripdrop.rules import keys, timing
 from dripdrop.rules.definition import UNITS, Condition, Cron, Delay, Immediate, Mode, OnEvent, Step, Timing, Transition
 from dripdrop.rules.document import (
     NO_ID,
-    SEQUENCE_KEYS,
     STEP_CONFIG_KEYS,
-    STEP_KEYS,
     TEMPLATE_KEYS,
     VERSION_CONFIG_KEYS,
     Path,
@@ -26,12 +23,12 @@ from dripdrop.rules.document import (
     phrase_of,
 )
 from dripdrop.rules.plain import plain
+from dripdrop.rules.shapes import Shape, misfits, unknown
 
 SEQUENCE_KEY = re.compile(r"[a-z0-9][a-z0-9_-]*")
 # Steps that a `goto` cannot name otherwise.
 ENDS = ("end", "complete")
 
-_COMPARISON_KEYS = ("field", "hook", "event", "time_window", "predicate", "is", "value", "config")
 _SUBJECTS = {
     "field": "enrollment_data",
     "hook": "hook",
@@ -39,10 +36,9 @@ _SUBJECTS = {
     "time_window": "time_window",
     "predicate": "predicate",
 }
-_TEXTS = ("name", "description", "mode", "timezone", "topic", "class", "channel", "adapter", "adapter_override")
-_MAPPINGS = ("metadata", "defaults", "config", "headers", "http_hooks")
+_STEP: Mapping[str, Shape] = {**keys.STEP, "key": {}}
+_DEFAULTS: Mapping[str, Shape] = {name: shape for name, shape in keys.STEP.items() if name != "position"}
 _EMAIL_ONLY = ("from", "reply_to", "cc", "bcc", "headers", "subject", "html", "attachments")
-_FLAGS = ("active",)
 # The reference's words for the same thing.
 _ALIASES = {"quiet_hours": "window", "on_max_retry": "on_exhausted"}
 
@@ -72,24 +68,24 @@ class _Reader:
     def note(self, code: str, path: Path, message: str, cure: str) -> None:
         self.findings.append(located(self.source, code, path, message, cure))
 
-    def document(self, value: dict[str, Any]) -> SequenceDocument:
-        self.unknown(value, SEQUENCE_KEYS, ())
-        self.typed(value, ())
+    def document(self, source: dict[str, Any]) -> SequenceDocument:
+        value = self.fitting(source, keys.SEQUENCE, ())
         listed = list(self.listed_steps(value.get("steps")))
         self.keys = tuple(key for key, _ in listed)
         key = self.sequence_key(value.get("sequence"))
         config = {name: value[name] for name in VERSION_CONFIG_KEYS if name in value}
+        config.update(self.config(value.get("config"), keys.VERSION_CONFIG, ("config",)))
         if isinstance(config.get("exit_on"), str):
             config["exit_on"] = [config["exit_on"]]
-        config.update(_mapping(value.get("config")))
         start = value.get("start")
         if isinstance(start, str) and start not in ENDS:
             config["start"] = start
         entries = () if start is None or isinstance(start, str) else tuple(self.ways(start, None, ("start",)))
         steps, ways = [], list(entries)
-        defaults = self.defaults(value.get("defaults"))
+        defaults = self.fitting(_mapping(value.get("defaults")), _DEFAULTS, ("defaults",))
         for place, (step_key, written) in enumerate(listed, 1):
-            full = {**_fitting(defaults, written), **written}
+            own = self.fitting(written, _STEP, ("steps", step_key))
+            full = {**_fitting(defaults, own), **own}
             steps.append(self.step(step_key, full, place))
             following = full.get("next")
             ways += self.ways(following, step_key, ("steps", step_key, "next")) if following is not None else []
@@ -107,18 +103,17 @@ class _Reader:
             source=self.source,
         )
 
+    def config(self, value: Any, known: Mapping[str, Shape], at: Path) -> dict[str, Any]:
+        """What stands under `config:`: known keys are checked as if they stood beside it, others are the host's own."""
+        written = {_ALIASES.get(name, name): each for name, each in _mapping(value).items()}
+        return self.fitting(written, {**{name: {} for name in written}, **known}, at)
+
     def sequence_key(self, value: Any) -> str:
-        key = str(value).strip().lower() if isinstance(value, (str, int)) and not isinstance(value, bool) else ""
+        key = value.strip().lower() if isinstance(value, str) else ""
         if not SEQUENCE_KEY.fullmatch(key):
             cure = "Write `sequence: trial_onboarding`: letters, digits, - and _, beginning with a letter or digit."
             self.note("sequence_key", ("sequence",), "The sequence has no usable key.", cure)
         return key
-
-    def defaults(self, value: Any) -> dict[str, Any]:
-        written = _mapping(value)
-        allowed = tuple(name for name in STEP_KEYS if name != "position")
-        self.unknown(written, allowed, ("defaults",))
-        return {name: each for name, each in written.items() if name in allowed}
 
     def listed_steps(self, value: Any) -> Iterator[tuple[str, dict[str, Any]]]:
         entries: list[tuple[Any, Any]] = []
@@ -126,8 +121,6 @@ class _Reader:
             entries = list(value.items())
         elif isinstance(value, list):
             entries = [(each.get("key"), each) if isinstance(each, dict) else (None, each) for each in value]
-        elif value is not None:
-            self.note("wrong_type", ("steps",), "`steps` is neither a mapping nor a list.", "Write `steps:` with keys.")
         seen: set[str] = set()
         for place, (key, written) in enumerate(entries):
             at: Path = ("steps", str(key)) if isinstance(value, dict) else ("steps", place)
@@ -145,26 +138,20 @@ class _Reader:
 
     def step(self, key: str, written: dict[str, Any], place: int) -> Step:
         at: Path = ("steps", key)
-        self.unknown(written, (*STEP_KEYS, "key"), at)
-        self.typed(written, at)
         config = {name: written[name] for name in STEP_CONFIG_KEYS if name in written}
-        for name, value in _mapping(written.get("config")).items():
-            config.setdefault(_ALIASES.get(name, name), value)
+        for name, value in self.config(written.get("config"), keys.STEP_CONFIG, (*at, "config")).items():
+            config.setdefault(name, value)
         if "max_retries" in config and "retries" not in config and type(config["max_retries"]) is int:
             # The reference counts sends, `retries` counts what comes after the first.
             config["retries"] = max(config.pop("max_retries") - 1, 0)
         mode, conditions = self.when(written.get("when"), (*at, "when"))
         kind, template = self.template(written, at)
-        position = written.get("position", place)
-        if "position" in written and position is not None and type(position) is not int:
-            self.note("wrong_type", (*at, "position"), "`position` is no whole number.", "Write `position: 3`.")
-            position = place
         return Step(
             id=NO_ID,
             key=key,
             name=_text(written.get("name")) or humanised(key),
             channel=_text(written.get("channel")) or "",
-            position=position,
+            position=written.get("position", place),
             timing=self.timing(written.get("timing"), (*at, "timing")),
             template=template,
             template_type=kind,  # type: ignore[arg-type]
@@ -186,11 +173,11 @@ class _Reader:
             if not (module and colon and function):
                 self.note("template_module", (*at, "template"), f"{own!r} is no function.", "Write module:function.")
             return "module", {"module": module, "function": function, **fields}
-        if own is not None:
-            self.note("wrong_type", (*at, "template"), "`template` is no function.", "Write module:function.")
         return "inline", fields
 
     def timing(self, value: Any, at: Path) -> Timing:
+        if isinstance(value, dict) and "event" in value:
+            value = self.fitting(value, keys.WAIT, at)
         try:
             return read_timing(value)
         except Invalid as trouble:
@@ -207,14 +194,14 @@ class _Reader:
             if not isinstance(entry, dict):
                 self.note("wrong_type", here, "A way on names no step.", "Write `- goto: step`, with `when` if needed.")
                 continue
-            self.unknown(entry, ("when", "goto", "priority"), here)
+            fitting = self.fitting(entry, keys.WAY, here)
             if "goto" not in entry:
                 self.note("missing_goto", here, "A way on names no step.", "Write `goto: step`, or `goto: end`.")
                 continue
             mode, conditions = self.when(entry.get("when"), (*here, "when"))
-            priority = entry.get("priority", place)
+            priority = fitting.get("priority")
             yield Transition(
-                origin, self.goal(entry["goto"]), mode, conditions, priority if type(priority) is int else place
+                origin, self.goal(fitting.get("goto")), mode, conditions, place if priority is None else priority
             )
 
     def goal(self, value: Any) -> str | None:
@@ -231,7 +218,7 @@ class _Reader:
         modes = [mode for mode in ("all", "any", "always") if isinstance(value, dict) and mode in value]
         if isinstance(value, dict) and len(modes) == 1:
             mode = modes[0]
-            self.unknown(value, (mode,), at)
+            self.fitting(value, {mode: {}}, at)
             several = value[mode] if isinstance(value[mode], list) else [value[mode]]
             found = (self.comparison(each, (*at, mode, place)) for place, each in enumerate(several))
             return mode, tuple(each for each in found if each is not None)  # type: ignore[return-value]
@@ -248,46 +235,40 @@ class _Reader:
             self.note("wrong_type", at, "This is no comparison.", "Write { field: plan, is: ==, value: pro }.")
             return None
         if "all" in value or "any" in value:
-            self.note("unsupported_here", at, "Lists within lists are not available in this version.", "Use one list.")
+            cure = 'Write it as one text: "(a > 1 or b == 2) and c".'
+            self.note("nested_when", at, "A list within a list is not possible.", cure)
             return None
-        self.unknown(value, _COMPARISON_KEYS, at)
         named = [name for name in _SUBJECTS if name in value]
         if len(named) != 1:
+            self.fitting(value, keys.COMPARISON, at)
             message = "A comparison names exactly one of field, hook, event, time_window and predicate."
             self.note("missing_field", at, message, "Write { field: plan, is: ==, value: pro }.")
             return None
-        subject = value[named[0]]
+        fit = self.fitting(value, keys.COMPARISON, at)
+        subject = fit.get(named[0])
         if named[0] == "time_window":
-            return Condition("time_window", "", "==", None, {**_mapping(value.get("config")), "window": subject})
+            return Condition("time_window", "", "==", None, {**_mapping(fit.get("config")), "window": subject})
         return Condition(
             _SUBJECTS[named[0]],  # type: ignore[arg-type]
             "" if subject is None else str(subject),
-            str(value.get("is", "==")),
+            str(fit.get("is") or "=="),
             value.get("value"),
-            _mapping(value.get("config")),
+            _mapping(fit.get("config")),
         )
 
-    def unknown(self, written: Mapping[str, Any], known: Sequence[str], at: Path) -> None:
-        for name in written:
-            if name in known:
+    def fitting(self, written: Mapping[str, Any], known: Mapping[str, Shape], at: Path) -> dict[str, Any]:
+        """What has the shape that its key asks for; the rest is noted, and kept only where it is part of a message."""
+        kept = {}
+        for name, value in written.items():
+            if name not in known:
+                self.note(*unknown(name, tuple(known), at))
                 continue
-            near = get_close_matches(str(name), known, 1, 0.6)
-            cure = f"Did you mean {near[0]!r}?" if near else f"Known here: {', '.join(known)}."
-            self.note("unknown_key", (*at, str(name)), f"{str(name)[:80]!r} is not known here.", cure)
-
-    def typed(self, written: Mapping[str, Any], at: Path) -> None:
-        for names, kind, noun in (
-            (_TEXTS, str, "text"),
-            (_MAPPINGS, dict, "a mapping"),
-            (_FLAGS, bool, "true or false"),
-        ):
-            for name in names:
-                value = written.get(name)
-                if value is not None and not isinstance(value, kind):
-                    self.note("wrong_type", (*at, name), f"`{name}` is not {noun}.", f"Write {noun}.")
-        events = written.get("exit_on")
-        if events is not None and not isinstance(events, str) and not _is_texts(events):
-            self.note("wrong_type", (*at, "exit_on"), "`exit_on` is no list of events.", "Write [event, event].")
+            found = [] if "$ref" in known[name] else list(misfits(value, known[name], (*at, name)))
+            for misfit in found:
+                self.note(*misfit)
+            if not found or name in TEMPLATE_KEYS:
+                kept[name] = value
+        return kept
 
 
 def read_timing(value: Any) -> Timing:
@@ -355,7 +336,3 @@ def _fitting(defaults: Mapping[str, Any], written: Mapping[str, Any]) -> dict[st
 
 def _mapping(value: Any) -> dict[str, Any]:
     return dict(value) if isinstance(value, Mapping) else {}
-
-
-def _is_texts(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(each, str) for each in value)

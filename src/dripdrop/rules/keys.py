@@ -1,0 +1,141 @@
+"""Which keys may a definition have, and what may stand under each?
+
+Pieces of JSON Schema by key: reading checks types by them, and `dripdrop validate --schema` prints them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+from dripdrop.rules.condition import OPERATORS
+from dripdrop.rules.definition import CHANNELS, UNITS
+
+Shape: TypeAlias = Mapping[str, Any]
+
+POLICIES = ("continue", "complete", "pause", "cancel")
+# Words that a key may be, by key; validation refuses any other.
+WORDS: Mapping[str, tuple[Any, ...]] = {
+    "on_failure": POLICIES,
+    "on_exhausted": POLICIES,
+    "on_no_match": POLICIES,
+    "on_unknown": ("hold", "resend"),
+    "class": ("marketing", "transactional"),
+    "reentry": ("always", "never", True, False),
+    "mode": ("lifecycle", "outbound"),
+}
+
+TEXT: Shape = {"type": "string"}
+FLAG: Shape = {"type": "boolean"}
+WHOLE: Shape = {"type": "integer"}
+MAPPING: Shape = {"type": "object"}
+TEXTS: Shape = {"type": "array", "items": TEXT}
+TEXT_OR_TEXTS: Shape = {"anyOf": [TEXT, TEXTS]}
+TEXT_OR_MAPPING: Shape = {"anyOf": [TEXT, MAPPING]}
+SCALAR: Shape = {"type": ["string", "number", "boolean"]}
+HOUR: Shape = {"type": ["string", "integer"]}
+SPAN: Shape = {
+    "type": "object",
+    "properties": {name: WHOLE for unit in UNITS for name in (unit, unit[:-1])},
+    "additionalProperties": False,
+    "minProperties": 1,
+    "maxProperties": 1,
+}
+WINDOW: Shape = {
+    "anyOf": [{"type": "array", "items": HOUR, "minItems": 2, "maxItems": 2}, MAPPING, {"enum": [False]}],
+    "description": "When sending is allowed: [8, 21], {mon: [9, 17], sat: false}, or false for no limit.",
+}
+ATTACHMENT: Shape = {
+    "type": "object",
+    "properties": dict.fromkeys(("filename", "content", "base64", "content_type", "content_id"), TEXT),
+    "required": ["filename"],
+    "additionalProperties": False,
+}
+EXIT: Shape = {
+    "anyOf": [
+        TEXT,
+        {
+            "type": "object",
+            "properties": {"event": TEXT, "match": MAPPING, "as": {"enum": ["completed", "cancelled"]}},
+            "required": ["event"],
+            "additionalProperties": False,
+        },
+    ]
+}
+
+TEMPLATE: Mapping[str, Shape] = {
+    **dict.fromkeys(("to", "cc", "bcc"), TEXT_OR_TEXTS),
+    "from": TEXT,
+    "reply_to": TEXT_OR_TEXTS,
+    "headers": {"type": "object", "additionalProperties": SCALAR},
+    "attachments": {"type": "array", "items": ATTACHMENT},
+    **dict.fromkeys(("subject", "html", "text"), TEXT),
+    **dict.fromkeys(("body", "payload"), TEXT_OR_MAPPING),
+    **dict.fromkeys(("url", "method", "topic", "event"), TEXT),
+    "media_urls": TEXTS,
+    "chat_id": {"type": ["string", "integer"]},
+    "blocks": {"anyOf": [{"type": "array", "items": MAPPING}, TEXT]},
+}
+STEP_CONFIG: Mapping[str, Shape] = {
+    "repeat": {"anyOf": [FLAG, {"type": "integer", "minimum": 1}], "description": "That many sends; true: for ever."},
+    "timezone": {**TEXT, "description": "An IANA name, or the field that holds one: {{ timezone }}."},
+    "window": WINDOW,
+    "late": TEXT_OR_MAPPING,
+    "retries": {"type": "integer", "minimum": 0, "maximum": 1_000},
+    **{name: {"enum": list(WORDS[name])} for name in ("on_failure", "on_exhausted", "on_no_match", "on_unknown")},
+    "reply_behavior": TEXT,
+    "unsubscribe": FLAG,
+    "short_links": {"anyOf": [FLAG, MAPPING]},
+    "spintax": FLAG,
+    "variants": {"type": "array", "items": MAPPING},
+    "locales": {"type": "object", "additionalProperties": MAPPING},
+    **dict.fromkeys(("concurrency", "rate_limits", "sending_rules"), MAPPING),
+}
+STEP: Mapping[str, Shape] = {
+    "name": TEXT,
+    "channel": {"anyOf": [{"enum": list(CHANNELS)}, TEXT]},
+    "position": {"type": "integer", "description": "The order; null: only a `goto` leads to it."},
+    **dict.fromkeys(("adapter", "adapter_override"), TEXT),
+    **TEMPLATE,
+    "template": {"anyOf": [{"type": "string", "pattern": "^[^:]+:[^:]+$"}, MAPPING]},
+    "timing": {"$ref": "#/$defs/timing"},
+    "when": {"$ref": "#/$defs/when"},
+    "next": {"$ref": "#/$defs/next"},
+    **STEP_CONFIG,
+    "active": FLAG,
+    "config": MAPPING,
+}
+VERSION_CONFIG: Mapping[str, Shape] = {
+    **dict.fromkeys(("pool", "timezone", "topic"), TEXT),
+    **{name: {"enum": list(WORDS[name])} for name in ("class", "reentry", "on_no_match")},
+    "exit_on": {"anyOf": [TEXT, {"type": "array", "items": EXIT}]},
+    "http_hooks": {"type": "object", "additionalProperties": MAPPING},
+    "defaults": MAPPING,
+    "window": WINDOW,
+    "variables": {
+        **TEXTS,
+        "description": "The data that people come with; other names in templates are warned of.",
+    },
+}
+WAY: Mapping[str, Shape] = {"when": {}, "goto": {"type": ["string", "integer"]}, "priority": WHOLE}
+COMPARISON: Mapping[str, Shape] = {
+    **dict.fromkeys(("field", "hook", "event", "predicate"), TEXT),
+    "time_window": {"anyOf": [MAPPING, {"type": "array", "items": HOUR}]},
+    "is": {"enum": list(OPERATORS)},
+    "value": {},
+    "config": MAPPING,
+}
+WAIT: Mapping[str, Shape] = {"event": TEXT, "match": MAPPING, "timeout": TEXT_OR_MAPPING, "timeout_goto": TEXT}
+SEQUENCE: Mapping[str, Shape] = {
+    "sequence": {},
+    **dict.fromkeys(("name", "description", "hooks"), TEXT),
+    "mode": {"enum": list(WORDS["mode"])},
+    **VERSION_CONFIG,
+    "metadata": MAPPING,
+    "active": FLAG,
+    "start": {"$ref": "#/$defs/next"},
+    "steps": {"type": ["object", "array"]},
+    "config": MAPPING,
+}
+# `html_file: welcome.html` takes a file in where the notation has no `!file`.
+FILE_KEYS: Mapping[str, str] = {f"{name}_file": name for name in ("subject", "html", "text", "body", "content")}
