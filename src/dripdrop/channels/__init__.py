@@ -14,7 +14,9 @@ BUILT_IN: list[EntryPoint | AnyProvider]
 """All of ours. Those of `_PROVIDERS` are imported when their name is first asked for, by the registry."""
 
 _PROVIDERS = {
+    "email.mailgun": "email.mailgun:MailgunProvider",
     "email.postmark": "email.postmark:PostmarkProvider",
+    "email.sendgrid": "email.sendgrid:SendGridProvider",
     "email.smtp": "smtp:SmtpProvider",
     "webhook.default": "webhook:WebhookProvider",
 }

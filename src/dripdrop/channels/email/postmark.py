@@ -17,7 +17,8 @@ import orjson
 
 from dripdrop.channels import bodies, callers
 from dripdrop.channels.answers import by_status, json_of, retry_after, saying
-from dripdrop.channels.bodies import child, message_ids, moment, string
+from dripdrop.channels.bodies import child, moment, string
+from dripdrop.channels.email.inbound import bare, from_headers
 from dripdrop.channels.email.mail import Mail, add_options, base64_of, mailbox, mailboxes, unsupported
 from dripdrop.channels.email.provider import EmailProvider, base_url, event_key
 from dripdrop.contracts import DELIVERY_KEY, Config, Delivery, HttpRequest, HttpResponse
@@ -267,25 +268,15 @@ def _answer(payload: Mapping[str, Any]) -> InboundMessage:
 def _inbound(payload: Mapping[str, Any]) -> InboundMessage:
     """https://postmarkapp.com/developer/webhooks/inbound-webhook"""
     written = payload.get("Headers")
-    headers = tuple(
-        (string(each, "Name") or "", string(each, "Value") or "")
-        for each in (written if isinstance(written, list) else ())
-    )
-    known = {name.lower(): value for name, value in headers}
-    raw = payload.get("RawEmail")
-    to = payload.get("ToFull")
-    return InboundMessage(
-        sender=string(payload, "FromFull", "Email") or string(payload, "From") or "",
-        to=string(payload, "OriginalRecipient")
-        or string(to[0] if isinstance(to, list) and to else None, "Email")
-        or "",
-        message_id=next(iter(message_ids(known.get("message-id"))), None),
-        in_reply_to=next(iter(message_ids(known.get("in-reply-to"))), None),
-        references=message_ids(known.get("references")),
+    several = written if isinstance(written, list) else ()
+    raw, to = payload.get("RawEmail"), payload.get("ToFull")
+    return from_headers(
+        tuple((string(each, "Name") or "", string(each, "Value") or "") for each in several),
+        sender=string(payload, "FromFull", "Email") or bare(string(payload, "From")),
+        to=string(payload, "OriginalRecipient") or string(to[0] if isinstance(to, list) and to else None, "Email"),
         subject=string(payload, "Subject"),
-        text=child(payload, "TextBody") or None,
-        html=child(payload, "HtmlBody") or None,
-        headers=headers,
+        text=child(payload, "TextBody"),
+        html=child(payload, "HtmlBody"),
         provider_message_id=string(payload, "MessageID"),
-        raw=raw.encode("utf-8", "surrogateescape") if isinstance(raw, str) and raw else None,
+        raw=raw.encode("utf-8", "surrogateescape") if isinstance(raw, str) else None,
     )
