@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import threading
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property, partial
 from pathlib import Path
@@ -18,11 +18,16 @@ from dripdrop.config import Config, load
 from dripdrop.engine.runtime import Runtime
 from dripdrop.errors import Invalid
 from dripdrop.hooks.asking import Hooks
+from dripdrop.hooks.http import Endpoints
 from dripdrop.hooks.python import Modules
 from dripdrop.plugins import Plugins
+from dripdrop.rendering import wire
+from dripdrop.rules.definition import Version
 from dripdrop.rules.redaction import redact
 from dripdrop.schedulers.postgres import PostgresScheduler
+from dripdrop.store import hooks
 from dripdrop.store.database import AsyncDatabase, Database
+from dripdrop.store.hooks import Hook
 from dripdrop.telemetry import Telemetry
 from dripdrop.vault import Vault
 
@@ -101,16 +106,31 @@ class Core:
     def runtime(self) -> Runtime:
         """A new runtime for the event loop that asks."""
         sender = Sender(transport=self.http, allow=lambda: self.config().http_allow)
+        database = AsyncDatabase(self.url, self.config().schema, clock=self.clock)
         return Runtime(
-            database=AsyncDatabase(self.url, self.config().schema, clock=self.clock),
+            database=database,
             config=self.config,
             plugins=self.plugins,
             vault=self.vault,
             speaker=Speaker(sender),
             telemetry=self.telemetry,
-            hooks=Hooks(Modules(self.plugins), self.telemetry),
+            hooks=self._hooks(database, sender),
             resolve_template=resolve_template,
             sender=sender,
+        )
+
+    def _hooks(self, database: AsyncDatabase, sender: Sender) -> Hooks:
+        async def defined(version: Version) -> Sequence[Hook]:
+            return await database.run(
+                lambda now: hooks.listed(version.tenant_key, version.sequence_id, active_only=True)
+            )
+
+        return Hooks(
+            Modules(self.plugins),
+            self.telemetry,
+            Endpoints(sender, wire),
+            defined,
+            lambda hook: hooks.credentials(hook, self.vault()),
         )
 
     def close(self) -> None:

@@ -77,6 +77,33 @@ class Verified:
     once: tuple[str, ...] = ()
 
 
+class NotSent(Exception):
+    """Nothing can have left: the name, the connection or the TLS handshake failed. `reason` is a word."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class MaybeSent(Exception):
+    """The request, or a part of it, may have left before this went wrong. `reason` is a word."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Sends(Protocol):
+    """The one guarded sender, as whoever makes calls sees it."""
+
+    async def send(self, request: HttpRequest, *, timeout: float, max_bytes: int = ...) -> HttpResponse:
+        """The answer, whatever its status, within `timeout` seconds and cut at `max_bytes`.
+
+        Raises `NotSent`, `MaybeSent`, or `Invalid` (`url_blocked`, `request_invalid`) before anything left.
+        """
+        ...
+
+
 @runtime_checkable
 class Provider(Protocol):
     """Speaks to one provider on one channel. `deliver` may be async or blocking (then it runs in a thread)."""
@@ -243,6 +270,7 @@ __all__ = [
     "Provider",
     "Rejected",
     "Scheduler",
+    "Sends",
     "SessionProvider",
     "TelemetryListener",
     "Unknown",

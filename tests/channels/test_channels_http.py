@@ -10,8 +10,8 @@ import httpcore2
 import httpx2
 import pytest
 
-from dripdrop.channels.http import MaybeSent, NotSent, Sender
-from dripdrop.contracts import HttpRequest
+from dripdrop.channels.http import Sender
+from dripdrop.contracts import HttpRequest, MaybeSent, NotSent
 from dripdrop.errors import Invalid
 from dripdrop.rules.urls import why_blocked
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 import orjson
 
 from dripdrop.contracts import HttpResponse
 from dripdrop.errors import DripDropError, Invalid
+from dripdrop.rules.http_headers import seconds_to_wait
 from dripdrop.rules.outcome import Accepted, Outcome, Rejected, Unknown
 
 _TEMPORARY = frozenset((408, 409, 425))
@@ -52,12 +51,8 @@ def by_status(response: HttpResponse, detail: Mapping[str, Any] | None = None) -
 
 
 def retry_after(response: HttpResponse) -> float | None:
-    """Seconds to wait (RFC 9110). A date is measured against the answer's own Date, so no clock is needed."""
-    value = response.headers.get("retry-after", "").strip()
-    if value.isascii() and value.isdigit() and len(value) < 10:
-        return float(value)
-    until, said = _moment(value), _moment(response.headers.get("date", ""))
-    return max((until - said).total_seconds(), 0.0) if until is not None and said is not None else None
+    """Seconds to wait, where the answer says so."""
+    return seconds_to_wait(response.headers)
 
 
 def json_of(response: HttpResponse) -> Mapping[str, Any]:
@@ -91,11 +86,3 @@ def unfit(error: DripDropError) -> Rejected:
         return Rejected("temporary", "adapter", None, detail)
     whose = path.partition("[")[0] in ("to", "cc", "bcc")
     return Rejected("permanent", "recipient" if whose else "message", None, detail)
-
-
-def _moment(text: str) -> datetime | None:
-    try:
-        at = parsedate_to_datetime(text)
-    except (TypeError, ValueError, IndexError):
-        return None
-    return at if at.tzinfo is not None else at.replace(tzinfo=UTC)

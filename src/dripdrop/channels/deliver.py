@@ -13,9 +13,18 @@ from functools import partial
 from typing import Any, TypeAlias, get_args
 
 from dripdrop.channels.answers import unfit
-from dripdrop.channels.http import MaybeSent, NotSent, Sender
+from dripdrop.channels.http import Sender
 from dripdrop.channels.sessions import Held, NotOpened, Sessions
-from dripdrop.contracts import Config, HttpProvider, HttpRequest, HttpResponse, Provider, SessionProvider
+from dripdrop.contracts import (
+    Config,
+    HttpProvider,
+    HttpRequest,
+    HttpResponse,
+    MaybeSent,
+    NotSent,
+    Provider,
+    SessionProvider,
+)
 from dripdrop.errors import DripDropError, Invalid
 from dripdrop.rules.message import Delivery
 from dripdrop.rules.outcome import (

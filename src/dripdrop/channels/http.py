@@ -11,7 +11,7 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, TypeAlias
 from weakref import WeakKeyDictionary
 
-from dripdrop.contracts import HttpRequest, HttpResponse
+from dripdrop.contracts import HttpRequest, HttpResponse, MaybeSent, NotSent
 from dripdrop.errors import Invalid
 from dripdrop.rules.urls import Url, check_url, vetted
 
@@ -31,22 +31,6 @@ _CONNECTIONS = 200
 _KEEP_ALIVE = 50
 _IDLE_SECONDS = 30.0
 _SECONDS_PER_ADDRESS = 5.0
-
-
-class NotSent(Exception):
-    """Nothing can have left: the name, the connection or the TLS handshake failed. `reason` is a word."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
-
-
-class MaybeSent(Exception):
-    """The request, or a part of it, may have left before this went wrong. `reason` is a word."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
 
 
 async def resolve(host: str, port: int) -> list[str]:

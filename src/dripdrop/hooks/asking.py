@@ -6,7 +6,7 @@ import asyncio
 import logging
 import math
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from copy import deepcopy
 from datetime import datetime, timedelta
 from typing import Any, TypeAlias
@@ -15,10 +15,14 @@ from uuid import UUID
 import orjson
 
 from dripdrop.errors import Invalid
-from dripdrop.hooks.calls import IN_FLIGHT, Gate, Permanent, Temporary
+from dripdrop.hooks.calls import IN_FLIGHT, Gate, Permanent, Temporary, watched
+from dripdrop.hooks.http import BLOCKED, Endpoints
 from dripdrop.hooks.python import TIMEOUT_SECONDS, Modules
 from dripdrop.rules.answers import Answer, Answered, Broken, Subject, Unavailable
+from dripdrop.rules.definition import Version
+from dripdrop.rules.http_hooks import Auth
 from dripdrop.rules.plain import plain
+from dripdrop.store.hooks import Hook
 from dripdrop.telemetry import Telemetry
 
 _LOG = logging.getLogger("dripdrop.hooks")
@@ -30,6 +34,7 @@ MOST_GATES = 4_096
 ODD_SECONDS = 30.0
 
 Key: TypeAlias = tuple[Any, ...]
+Defined: TypeAlias = Callable[[Version], Coroutine[Any, Any, Sequence[Hook]]]
 
 
 class Hooks:
@@ -43,12 +48,19 @@ class Hooks:
         self,
         modules: Modules,
         telemetry: Telemetry,
+        endpoints: Endpoints | None = None,
+        defined: Defined | None = None,
+        opened: Callable[[Hook], Auth] = lambda hook: {},
         *,
         timeout: float = TIMEOUT_SECONDS,
         most: int = IN_FLIGHT,
     ) -> None:
         self._modules = modules
         self._telemetry = telemetry
+        self._endpoints = endpoints
+        self._defined = defined
+        self._opened = opened
+        self._reading: dict[UUID, asyncio.Task[Sequence[Hook]]] = {}
         self._timeout = timeout
         self._most = most
         self._gates: OrderedDict[Key, Gate] = OrderedDict()
@@ -93,7 +105,7 @@ class Hooks:
         }
         with self._telemetry.span("hook.call", told) as ending:
             try:
-                value, size = _measured(await self._of_module(name, subject))
+                value, size = _measured(await self._value(name, subject, told))
                 answer: Answer = Answered({name: value})
             except Temporary as trouble:
                 answer, size = Unavailable(name, trouble.reason, _seconds(trouble.retry_after)), 0
@@ -105,6 +117,34 @@ class Hooks:
             if not isinstance(answer, Answered):
                 ending["reason"] = answer.reason
         return answer, size
+
+    async def _value(self, name: str, subject: Subject, told: dict[str, Any]) -> Any:
+        hook = await self._endpoint(name, subject)
+        if hook is None or self._endpoints is None:
+            return await self._of_module(name, subject)
+        told["http_hook_id"] = str(hook.id)
+        gate = self._gate((hook.id,))
+        async with gate.entered(subject.now):
+            try:
+                return await self._endpoints.ask(hook, self._opened(hook), subject, gate)
+            except Permanent as trouble:
+                if trouble.reason.startswith(BLOCKED):
+                    why = trouble.reason.removeprefix(BLOCKED)
+                    self._telemetry.emit("hook.url_blocked", None, {**told, "reason": why})
+                raise
+
+    async def _endpoint(self, name: str, subject: Subject) -> Hook | None:
+        """The active HTTP hook of that key. Whoever asks while its sequence's hooks are being read waits for the same."""
+        if self._defined is None:
+            return None
+        sequence = subject.version.sequence_id
+        reading = self._reading.get(sequence)
+        if reading is None:
+            reading = self._reading[sequence] = asyncio.ensure_future(self._defined(subject.version))
+            reading.add_done_callback(lambda _: self._reading.pop(sequence, None))
+        # Shielded: one who gives up must not take the answer from the others.
+        found = await asyncio.shield(reading)
+        return next((hook for hook in found if hook.key == name), None)
 
     async def _of_module(self, name: str, subject: Subject) -> Any:
         reference = subject.version.hook_module
@@ -126,23 +166,6 @@ class Hooks:
         if len(self._gates) > MOST_GATES:
             self._gates.popitem(last=False)
         return gate
-
-
-async def watched(gate: Gate, now: datetime, call: Callable[[], Awaitable[Any]]) -> Any:
-    """Make one call and let the gate know how it went."""
-    try:
-        value = await call()
-    except Temporary as trouble:
-        if trouble.strike:
-            gate.struck(now)
-        else:
-            gate.answered()
-        raise
-    except Permanent:
-        gate.answered()
-        raise
-    gate.answered()
-    return value
 
 
 class _Kept:

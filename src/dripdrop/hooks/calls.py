@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
+from typing import Any
 
 IN_FLIGHT = 20
 SECONDS_IN_LINE = 2.0
@@ -64,16 +65,17 @@ class Gate:
     def struck(self, now: datetime) -> bool:
         """Note one call that found it in trouble; whether the gate is shut now."""
         self._strikes += 1
-        if self._strikes >= STRIKES and not self._is_shut(now):
+        if self._strikes >= STRIKES and not self.is_shut(now):
             self._shut_until = now + timedelta(seconds=self._shut_for)
             self._shut_for = min(self._shut_for * 2, LONGEST_SHUT_SECONDS)
-        return self._is_shut(now)
+        return self.is_shut(now)
 
     def answered(self) -> None:
         """Note one call that was answered, well or not: it is there."""
         self._strikes, self._shut_for, self._shut_until = 0, SHUT_SECONDS, None
 
-    def _is_shut(self, now: datetime) -> bool:
+    def is_shut(self, now: datetime) -> bool:
+        """Whether nobody is let through at this moment."""
         return self._shut_until is not None and now < self._shut_until
 
     def _pass(self, now: datetime, *, probing: bool) -> None:
@@ -84,3 +86,20 @@ class Gate:
         if probing:
             # This one finds out; who comes meanwhile waits until it is known.
             self._shut_until = now + timedelta(seconds=SHUT_SECONDS)
+
+
+async def watched(gate: Gate, now: datetime, call: Callable[[], Awaitable[Any]]) -> Any:
+    """Make one call and let the gate know how it went."""
+    try:
+        value = await call()
+    except Temporary as trouble:
+        if trouble.strike:
+            gate.struck(now)
+        else:
+            gate.answered()
+        raise
+    except Permanent:
+        gate.answered()
+        raise
+    gate.answered()
+    return value

@@ -99,7 +99,12 @@ class _Liquid(Environment):
 
 @cache
 def environment(escape: bool, trusted: bool) -> Environment:
-    """The Liquid of a field: escaping for HTML; `safe` and `raw` only where the author is trusted.
+    """The Liquid of a field: escaping for HTML; `safe` and `raw` only where the author is trusted."""
+    return fresh(escape, trusted)
+
+
+def fresh(escape: bool, trusted: bool) -> Environment:
+    """An environment that may be changed further.
 
     There are no loaders and no `include` or `render`; `now`, `today` and `"now" | date` are business time.
     """

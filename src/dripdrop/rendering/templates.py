@@ -93,7 +93,7 @@ class Template:
         except (LiquidInterrupt, StopRender):
             pass
         except Exception as trouble:  # a filter may raise anything for data of a shape it did not expect
-            raise invalid(_problem(trouble), path) from None
+            raise invalid(problem_of(trouble), path) from None
         if missing is not None:
             for name in sorted(context.missing):
                 missing(name)
@@ -114,7 +114,7 @@ def compile_template(text: str, *, escape: bool = False, trusted: bool = True, p
     try:
         return _compiled(text, escape, trusted)
     except (LiquidError, RecursionError) as trouble:
-        raise invalid(_problem(trouble), path) from None
+        raise invalid(problem_of(trouble), path) from None
 
 
 @lru_cache(maxsize=4096)
@@ -129,7 +129,7 @@ def check_template(text: str, *, escape: bool = False, trusted: bool = True) -> 
     try:
         used = _compiled(text, escape, trusted).filters()
     except (LiquidError, RecursionError) as trouble:
-        return [_problem(trouble)]
+        return [problem_of(trouble)]
     known = environment(escape, trusted).filters
     return [
         Problem(f"There is no filter {name!r}", text.count("\n", 0, spans[0].index) + 1)
@@ -138,7 +138,7 @@ def check_template(text: str, *, escape: bool = False, trusted: bool = True) -> 
     ]
 
 
-def _problem(trouble: Exception) -> Problem:
+def problem_of(trouble: Exception) -> Problem:
     if isinstance(trouble, RecursionError):
         return Problem("The template is nested too deeply")
     if not isinstance(trouble, LiquidError):
