@@ -121,16 +121,14 @@ class Core:
 
     def _hooks(self, database: AsyncDatabase, sender: Sender) -> Hooks:
         async def defined(version: Version) -> Sequence[Hook]:
-            return await database.run(
-                lambda now: hooks.listed(version.tenant_key, version.sequence_id, active_only=True)
-            )
+            return await database.run(lambda now: hooks.listed(version.tenant_key, version.sequence_id))
 
         return Hooks(
             Modules(self.plugins),
             self.telemetry,
             Endpoints(sender, wire),
             defined,
-            lambda hook: hooks.credentials(hook, self.vault()),
+            lambda hook: hooks.credentials(hook, self.vault()) if hook.auth_sealed else {},
         )
 
     def close(self) -> None:

@@ -32,6 +32,7 @@ KEPT = timedelta(minutes=5)
 TROUBLE_KEPT = timedelta(seconds=2)
 MOST_GATES = 4_096
 ODD_SECONDS = 30.0
+INACTIVE_SECONDS = 60.0
 
 Key: TypeAlias = tuple[Any, ...]
 Defined: TypeAlias = Callable[[Version], Coroutine[Any, Any, Sequence[Hook]]]
@@ -69,8 +70,8 @@ class Hooks:
     async def ask(self, names: Iterable[str], subject: Subject) -> Answer:
         """Every hook of these names, side by side: all values, or the first that is broken, else unavailable.
 
-        A name is an active HTTP hook of the sequence, else one of the sequence's hook module. A hook that answered
-        before is not asked again for the same execution.
+        A name is an active HTTP hook of the sequence, else one of the sequence's hook module; an HTTP hook that was
+        switched off is unavailable. What answered before is not asked again for the same execution.
         """
         wanted = list(dict.fromkeys(names))
         answers = await asyncio.gather(*(self._one(name, subject) for name in wanted))
@@ -120,8 +121,10 @@ class Hooks:
 
     async def _value(self, name: str, subject: Subject, told: dict[str, Any]) -> Any:
         hook = await self._endpoint(name, subject)
-        if hook is None or self._endpoints is None:
+        if self._endpoints is None or hook is None or (not hook.active and subject.version.hook_module):
             return await self._of_module(name, subject)
+        if not hook.active:
+            raise Temporary("inactive", INACTIVE_SECONDS)
         told["http_hook_id"] = str(hook.id)
         gate = self._gate((hook.id,))
         async with gate.entered(subject.now):
@@ -134,7 +137,7 @@ class Hooks:
                 raise
 
     async def _endpoint(self, name: str, subject: Subject) -> Hook | None:
-        """The active HTTP hook of that key. Whoever asks while its sequence's hooks are being read waits for the same."""
+        """The HTTP hook of that key; whoever asks while the hooks of its sequence are being read waits for them too."""
         if self._defined is None:
             return None
         sequence = subject.version.sequence_id

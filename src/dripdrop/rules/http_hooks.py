@@ -201,11 +201,11 @@ def _headers(headers: Any) -> Iterator[Finding]:
 
 
 def _auth(auth: Any) -> tuple[str, Auth, list[Finding]]:
-    """The kind, what is sealed, and what is wrong with `none`, `{bearer: token}`, `{basic: {...}}`, `{header: {...}}`."""
+    """The kind, what is sealed, and what is wrong with it."""
     if auth is None or auth == "none" or auth == {}:
         return "none", {}, []
     cure = "Write {bearer: token}, {basic: {username, password}} or {header: {name, value}}."
-    kind = next(iter(auth)) if isinstance(auth, Mapping) and len(auth) == 1 else None
+    kind = str(next(iter(auth))) if isinstance(auth, Mapping) and len(auth) == 1 else "none"
     if kind not in AUTH_TYPES or kind == "none":
         return "none", {}, [Finding("hook_auth", "auth", "This is no way to authenticate.", cure)]
     given = auth[kind]

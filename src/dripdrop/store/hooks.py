@@ -73,9 +73,9 @@ def get(scope: Scope, hook_id: UUID) -> Flow[Hook | None]:
     return _from_row(row) if row else None
 
 
-def listed(tenant: str, sequence_id: UUID, *, active_only: bool = False) -> Flow[list[Hook]]:
-    """The hooks of a sequence of this tenant, by key."""
-    rows = yield from SQL.all("listed", tenant=tenant, sequence_id=sequence_id, active_only=active_only)
+def listed(tenant: str, sequence_id: UUID) -> Flow[list[Hook]]:
+    """The hooks of a sequence of this tenant, by key, active or not."""
+    rows = yield from SQL.all("listed", tenant=tenant, sequence_id=sequence_id)
     return [_from_row(row) for row in rows]
 
 

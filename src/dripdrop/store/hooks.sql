@@ -55,5 +55,4 @@ select h.id, h.sequence_id, h.tenant_key, h.name, h.key, h.description, h.method
   from dripdrop.http_hooks h
  where h.sequence_id = %(sequence_id)s::uuid
    and h.tenant_key = %(tenant)s::text
-   and (h.active or not %(active_only)s::boolean)
  order by h.key;
