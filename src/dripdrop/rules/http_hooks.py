@@ -156,7 +156,7 @@ def _url(url: Any, allow: tuple[str, ...]) -> Iterator[Finding]:
         return
     fixed = _FIXED.match(url)
     if fixed is None:
-        cure = "Begin with https:// and the host itself; variables may stand in the path and the query."
+        cure = "Begin with https:// and the host itself, and put variables into the path and the query."
         yield Finding("hook_url", "url", "The URL does not begin with a fixed host.", cure)
         return
     try:
