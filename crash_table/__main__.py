@@ -100,10 +100,10 @@ def _outages(asked: argparse.Namespace) -> Iterator[Job]:
     if asked.only and asked.only not in "database connection":
         return
     kinds = ["idempotent"] if asked.quick else list(CLASSES)
+    share = -(-asked.database_kills // len(kinds))
     for kind in kinds:
         yield lambda where, kind=kind: outages.cut_lines(where, kind, "hold", asked.cuts // len(kinds))
     for kind in kinds:
-        share = -(-asked.database_kills // len(kinds))
         yield lambda where, kind=kind: outages.kill_databases(where, kind, "hold", share, seconds=900.0)
 
 

@@ -42,7 +42,7 @@ class Cell:
 
 @dataclass(slots=True)
 class Result:
-    """What one cell saw. `kills` are of processes that held a lease or an open attempt; `idle_kills` are not counted."""
+    """What one cell saw. `kills` are of those who held a lease or an open attempt; `idle_kills` do not count."""
 
     cell: Cell
     kills: int = 0

@@ -25,7 +25,7 @@ _CUT = "select pg_terminate_backend(%s)"
 
 
 def kill_databases(house: House, kind: str, on_unknown: str, target: int, *, seconds: float = 300.0) -> Result:
-    """Kill the server under working workers: the postmaster by turns, and one of its backends, which takes all along."""
+    """Kill the server under working workers: by turns a backend, which takes all others along, and its postmaster."""
     return _outage(house, Cell("database", kind, on_unknown, "kill"), target, seconds, _kill_server)
 
 
@@ -111,5 +111,3 @@ def _again(url: str) -> psycopg.Connection[dict[str, object]]:
             if time.monotonic() > until:
                 raise
             time.sleep(0.02)
-
-

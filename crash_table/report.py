@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from crash_table.cells import Result, told
@@ -13,10 +12,10 @@ PAGE = ROOT / "docs/crash-table.md"
 _HEAD = """# Crash table
 
 Written by `make crash-table`; nothing here was typed by hand. Real workers, forked from one parent, work on real
-PostgreSQL {version} and hand each message to a receiver that is a process of its own and is never killed. A worker is ended by
-SIGKILL at the named place; a kill counts only if that worker held a lease or an open attempt at that moment. When the
-cell's kills are done the living finish, a person settles what is still in doubt by looking at what arrived, and every
-message that the sequence promised is set beside what the receiver counted.
+PostgreSQL {version} and hand each message to a receiver that is a process of its own and is never killed. A worker is
+ended by SIGKILL at the named place; a kill counts only if that worker held a lease or an open attempt at that moment.
+When the cell's kills are done the living finish, a person settles what is still in doubt by looking at what arrived,
+and every message that the sequence promised is set beside what the receiver counted.
 
 *Duplicates*: messages that arrived more than once. *Lost*: promised, and never arrived. *In doubt*: held for a person,
 because the provider can neither de-duplicate nor be asked (or was asked in vain) and the step says `on_unknown: hold`.
@@ -75,8 +74,7 @@ def write(found: Mapping[str, Any], version: str, lease: float) -> None:
         f"{found['lost']} lost, {found['duplicates']} sent twice, {found['unknown']:,} held for a person** "
         f"({found['chosen_duplicates']:,} arrived twice where the author had chosen that).\n\n"
     )
-    rows = [row for row in found["cells"]]
-    PAGE.write_text(head + totals + _table(rows), "utf-8")
+    PAGE.write_text(head + totals + _table(found["cells"]), "utf-8")
 
 
 def _table(rows: Iterable[Mapping[str, Any]]) -> str:
@@ -101,5 +99,3 @@ def line(result: Result) -> str:
         f"{row['messages']:6} messages  dup {row['duplicates']} lost {row['lost']} doubt {row['unknown']} "
         f"takeover {row['takeover_p50']}/{row['takeover_max']} s  {row['seconds']} s  {verdict}"
     )
-
-

@@ -91,7 +91,13 @@ class Scene:
 
     def spec(self, **more: Any) -> dict[str, Any]:
         """What a worker of this cell is told."""
-        return {"url": f"{self.url}&application_name={WORKER}", "receiver": self.house.receiver, "cell": self.cell, "kind": self.kind, **more}
+        return {
+            "url": f"{self.url}&application_name={WORKER}",
+            "receiver": self.house.receiver,
+            "cell": self.cell,
+            "kind": self.kind,
+            **more,
+        }
 
     def held(self, names: Sequence[str]) -> dict[str, tuple[int, int]]:
         """By worker's name: how many rows it holds, and how many of them have an open attempt."""
