@@ -1,5 +1,5 @@
 """How do two values compare, forgivingly?  For hosts and tests: `compare(value, operator, expected)`."""
 
-from dripdrop.rules.condition import OPERATORS, compare
+from dripdrop.rules.comparator import OPERATORS, compare
 
 __all__ = ["OPERATORS", "compare"]

@@ -96,8 +96,10 @@ def occurrences(expression: str, zone: str, day: str) -> list[datetime]:
 
 def field(low: int, high: int) -> st.SearchStrategy[str]:
     number = st.integers(low, high)
-    span = st.tuples(number, number).map(lambda ends: f"{min(ends)}-{max(ends)}")
-    step = st.tuples(st.just("*") | span, st.integers(1, 6)).map(lambda parts: f"{parts[0]}/{parts[1]}")
+    ends = st.tuples(number, number)
+    span = ends.map(lambda ends: f"{min(ends)}-{max(ends)}")
+    wide = ends.filter(lambda ends: ends[0] != ends[1]).map(lambda ends: f"{min(ends)}-{max(ends)}")
+    step = st.tuples(st.just("*") | wide, st.integers(1, 6)).map(lambda parts: f"{parts[0]}/{parts[1]}")
     part = number.map(str) | span | step
     return st.just("*") | part | st.lists(number.map(str) | span, min_size=1, max_size=3).map(",".join)
 
@@ -181,6 +183,8 @@ def test_the_calendar_is_read_as_cron_reads_it(wall: datetime) -> None:
         ("*/61 * * * *", 1),
         ("*/0 * * * *", 1),
         ("0 */25 * * *", 3),
+        ("1,5-5/2 * * * *", 1),
+        ("0 9 * * mon-1/2", 9),
         ("1,,2 * * * *", 1),
         ("-5 * * * *", 1),
         ("5- * * * *", 1),

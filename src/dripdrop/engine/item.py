@@ -127,11 +127,7 @@ class Item:
             return Rejected("temporary", "adapter", detail={"reason": "lease_lost"})
         runtime = self.runtime
         return await runtime.speaker.send(
-            provider,
-            self._delivery(adapter, message),
-            config,
-            timeout=self.config.adapter_timeout_seconds,
-            guard=lambda: lease.holds(turn),
+            provider, self._delivery(adapter, message), config, timeout=self.config.adapter_timeout_seconds
         )
 
     async def _open(self, adapter: Adapter, message: Message | None, mark: bytes) -> bool:

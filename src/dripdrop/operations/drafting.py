@@ -13,7 +13,7 @@ from dripdrop.operations import adopting, owning
 from dripdrop.operations.owning import AnyVersion
 from dripdrop.rules import reading
 from dripdrop.rules.checks.common import blank
-from dripdrop.rules.condition import OPERATORS
+from dripdrop.rules.comparator import OPERATORS
 from dripdrop.rules.definition import Condition, Mode, Step, Timing, Transition, Version
 from dripdrop.rules.document import SequenceDocument
 from dripdrop.rules.plain import plain
@@ -180,9 +180,12 @@ def _condition(
             more = {"http_hook": str(http_hook)} if http_hook is not None else {}
             return Condition("hook", hook or "", operator, expected, {**config, **more})
         case "event":
-            if blank(expected):
+            event = config.pop("event_key", None)
+            if event is not None and field_path is not None:
+                config.setdefault("field_path", field_path)
+            subject = event or field_path
+            if blank(subject):
                 raise missing
-            subject = config.pop("event_key", field_path) or ""
             return Condition("event", str(subject), operator, expected, config)
         case "predicate":
             if blank(config.get("predicate")):
@@ -192,7 +195,7 @@ def _condition(
             if blank(config):
                 raise missing
             window = config.get("window", config)
-            return Condition("time_window", "", "==", None, {"window": window})
+            return Condition("time_window", "", operator, expected, {"window": window})
     cure = f"Use one of: {', '.join(_NEEDED)}."
     raise Invalid(f"There is no condition of type {kind!r}.", cure=cure, code="condition_type")
 
@@ -200,7 +203,7 @@ def _condition(
 _NEEDED = {
     "enrollment_data": "Give field_path and expected_value.",
     "hook": "Give hook or http_hook.",
-    "event": "Give expected_value.",
+    "event": "Give config={'event_key': 'signed_up'}; field_path and expected_value compare its data.",
     "predicate": "Give config={'predicate': \"plan == 'pro'\"}.",
     "time_window": "Give config={'days': ['mon'], 'from': '09:00', 'to': '17:00'}.",
 }

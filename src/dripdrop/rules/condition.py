@@ -1,29 +1,25 @@
-"""Does a condition hold for these facts?
-
-The comparator is forgiving: scalars are compared as text, order needs numbers (or dates) on both sides, and what
-cannot be compared is simply not so.
-"""
+"""Does a condition hold for these facts?"""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import timedelta
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeAlias
 
 import orjson
 
+from dripdrop.errors import Invalid
+from dripdrop.rules import predicate, timing, windows
+from dripdrop.rules.comparator import ORDERED, comparable, compare, field_path
 from dripdrop.rules.definition import Condition, Mode
-from dripdrop.rules.facts import Facts
+from dripdrop.rules.facts import Facts, Happened
 
-OPERATORS = ("==", "!=", ">", ">=", "<", "<=", "in", "contains")
-ORDERED = frozenset({">", ">=", "<", "<="})
+Judged: TypeAlias = tuple[bool, dict[str, Any]]
 
-_NUMBER = re.compile(r"[+-]?[0-9]+(?:(\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)")
-_INTEGER = re.compile(r"[+-]?[0-9]{1,4000}")
-_DATE = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?(?:Z|[+-]\d\d:?\d\d)?)?", re.ASCII)
+# Names of what a person's data lacked, in the evidence of a predicate.
+MAX_MISSING = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +33,38 @@ class Verdict:
         return self.holds
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What must be known before conditions can be judged: the answers of these hooks, the records of these events."""
+
+    hooks: frozenset[str] = frozenset()
+    events: frozenset[str] = frozenset()
+
+
+def asked(conditions: Iterable[Condition]) -> Asked:
+    """The hooks and events that conditions ask; also the hooks that are only named to fetch a variable."""
+    hooks: set[str] = set()
+    events: set[str] = set()
+    for condition in conditions:
+        if condition.type == "hook":
+            hooks.add(hook_name(condition))
+        elif condition.type == "event":
+            events.add(condition.subject)
+        elif condition.type == "predicate" and (found := _predicate(condition.subject)) is not None:
+            hooks |= found.hooks()
+    return Asked(frozenset(hooks), frozenset(events))
+
+
+def hook_name(condition: Condition) -> str:
+    """The hook that a condition asks, by its function's name or by that of its HTTP hook."""
+    return condition.subject or str(condition.config.get("http_hook", ""))
+
+
 def holds(conditions: Sequence[Condition], mode: Mode, facts: Facts) -> Verdict:
     """Whether the conditions hold for these facts.
 
-    `all` is true without conditions, `any` is not; what decides ends the search. The evidence names fields and
-    operators and never repeats a person's value.
+    `all` is true without conditions, `any` is not; what decides ends the search. What cannot be judged does not hold.
+    The evidence names fields, operators and rows, and never repeats a person's value.
     """
     if mode == "always":
         return Verdict(True)
@@ -49,187 +72,109 @@ def holds(conditions: Sequence[Condition], mode: Mode, facts: Facts) -> Verdict:
     evidence: list[Mapping[str, Any]] = []
     for condition in conditions:
         held, seen = _judge(condition, facts)
+        seen["holds"] = held
         evidence.append(seen)
         if held is decisive:
             return Verdict(decisive, tuple(evidence))
     return Verdict(not decisive, tuple(evidence))
 
 
-def _judge(condition: Condition, facts: Facts) -> tuple[bool, Mapping[str, Any]]:
-    seen: dict[str, Any] = {condition.type: condition.subject, "is": condition.operator, "value": condition.expected}
-    if condition.type == "enrollment_data":
-        value = field_path(facts.data, condition.subject)
-    elif condition.type == "hook":
-        value = facts.hooks.get(condition.subject)
-    else:
-        return False, {**seen, "holds": False, "problem": "unsupported_here"}
+def _judge(condition: Condition, facts: Facts) -> Judged:
+    match condition.type:
+        case "enrollment_data":
+            return _compared(condition, field_path(facts.data, condition.subject))
+        case "hook":
+            name = hook_name(condition)
+            if name not in facts.hooks:
+                return False, {**_told(condition), "problem": "no_answer"}
+            return _compared(condition, facts.hooks[name])
+        case "event":
+            return _event(condition, facts)
+        case "predicate":
+            return _typed(condition, facts)
+        case "time_window":
+            return _calendar(condition, facts)
+
+
+def _told(condition: Condition) -> dict[str, Any]:
+    return {condition.type: condition.subject, "is": condition.operator, "value": condition.expected}
+
+
+def _compared(condition: Condition, value: Any) -> Judged:
+    seen = _told(condition)
     held = compare(value, condition.operator, condition.expected)
-    seen["holds"] = held
     if value is None:
         seen["missing"] = True
-    elif not held and condition.operator in ORDERED and _pair(value, condition.expected) is None:
+    elif not held and condition.operator in ORDERED and not comparable(value, condition.expected):
         seen["problem"] = "not_comparable"
     return held, seen
 
 
-def field_path(data: Any, path: str | None) -> Any:
-    """The value at a dotted path (`$.plan.name`, `plan.name`) of maps, or None; without a path the whole value."""
+def _answered(condition: Condition, so: bool, seen: dict[str, Any]) -> Judged:
+    """The answer to a question of yes and no: yes is wanted unless `value` says otherwise."""
+    return compare(so, condition.operator, True if condition.expected is None else condition.expected), seen
+
+
+def _event(condition: Condition, facts: Facts) -> Judged:
+    """The latest event counts, within the span if there is one: a field of its data, or that it happened at all."""
+    recorded, within = facts.events.get(condition.subject, ()), condition.config.get("within")
+    latest: Happened | None = recorded[0] if recorded else None
+    seen = _told(condition)
+    if within is not None:
+        span = _span(within) if isinstance(within, str) else None
+        if span is None or facts.now is None:
+            return False, {**seen, "problem": "no_time" if span else "within"}
+        latest = latest if latest is not None and latest.at >= facts.now - span else None
+    if latest is not None and latest.id is not None:
+        seen["id"] = str(latest.id)
+    path = condition.config.get("field_path")
     if path is None:
-        return data
-    for segment in _segments(path):
-        if not isinstance(data, Mapping):
-            return None
-        data = data.get(segment)
-    return data
+        return _answered(condition, latest is not None, seen)
+    if latest is None:
+        return False, {**seen, "missing": True}
+    held, compared = _compared(condition, field_path(latest.data, str(path)))
+    return held, {**compared, **seen}
 
 
-@lru_cache(maxsize=4096)
-def _segments(path: str) -> tuple[str, ...]:
-    while path.startswith("$."):
-        path = path[2:]
-    return tuple(filter(None, path.split(".")))
+def _typed(condition: Condition, facts: Facts) -> Judged:
+    found = _predicate(condition.subject)
+    if found is None:
+        return False, {"predicate": condition.subject[:300], "problem": "predicate"}
+    held = found.holds(facts)
+    seen: dict[str, Any] = {"predicate": condition.subject[:300]}
+    if not held and (missing := found.missing(facts)):
+        seen["missing"] = list(missing[:MAX_MISSING])
+    return held, seen
 
 
-def compare(value: Any, operator: str, expected: Any) -> bool:
-    """Whether `value operator expected` is so; never raises, an unknown operator is never so.
-
-    `==`, `!=`: the same text (5 is "5", true is "true", missing is ""). `contains`: part of a text, element of a
-    list. `in`: expected is a list, JSON of one, or comma-separated text. Order: two numbers, or two dates.
-    """
-    if operator == "==":
-        return as_text(value) == as_text(expected)
-    if operator == "!=":
-        return as_text(value) != as_text(expected)
-    if operator in ORDERED:
-        return _ordered(value, operator, expected)
-    if operator == "contains":
-        return _contains(value, expected)
-    return operator == "in" and _within(value, expected)
-
-
-def as_text(value: Any) -> str:
-    """The text a scalar is compared by; lists and maps as compact JSON with sorted keys."""
-    if isinstance(value, str):
-        return value
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float):
-        return _float_text(value)
-    if isinstance(value, (Mapping, list, tuple)):
-        return _json_text(value)
-    return value.isoformat() if isinstance(value, date) else _plain_text(value)
-
-
-def _float_text(value: float) -> str:
-    mantissa, mark, exponent = repr(float(value)).partition("e")
-    if not mark:
-        return mantissa
-    return f"{mantissa if '.' in mantissa else mantissa + '.0'}e{int(exponent)}"
-
-
-def _json_text(value: Any) -> str:
+def _calendar(condition: Condition, facts: Facts) -> Judged:
+    written = condition.config.get("window")
+    seen: dict[str, Any] = {"time_window": written, "zone": facts.zone}
+    if facts.now is None:
+        return False, {**seen, "problem": "no_time"}
     try:
-        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS, default=str).decode()
-    except (orjson.JSONEncodeError, RecursionError, UnicodeError):
-        return ""
+        window = _window(orjson.dumps(written, option=orjson.OPT_NON_STR_KEYS))
+        so = window is not None and windows.allowed(facts.now, window, facts.zone)
+    except (Invalid, TypeError) as trouble:
+        return False, {**seen, "problem": getattr(trouble, "code", "window")}
+    return _answered(condition, so, seen)
 
 
-def _plain_text(value: Any) -> str:
+def _predicate(text: str) -> predicate.Predicate | None:
     try:
-        return str(value)
-    except Exception:  # a host's object, or an integer too long to be written in decimal
-        return ""
-
-
-def _contains(value: Any, expected: Any) -> bool:
-    if isinstance(value, Mapping):
-        return False
-    wanted = as_text(expected)
-    if wanted == "":
-        return True
-    if isinstance(value, (list, tuple)):
-        return any(as_text(each) == wanted for each in value)
-    return wanted in as_text(value)
-
-
-def _within(value: Any, expected: Any) -> bool:
-    if value is None or isinstance(value, Mapping):
-        return False
-    text = as_text(value)
-    return any(as_text(each) == text for each in _listed(expected))
-
-
-def _listed(expected: Any) -> Sequence[Any]:
-    if isinstance(expected, (list, tuple)):
-        return expected
-    if isinstance(expected, (set, frozenset)):
-        return tuple(expected)
-    if not isinstance(expected, str):
-        return () if expected is None or isinstance(expected, Mapping) else (expected,)
-    return _split(expected)
+        return predicate.parse(text)
+    except Invalid:
+        return None
 
 
 @lru_cache(maxsize=1024)
-def _split(text: str) -> Sequence[Any]:
-    if text.lstrip().startswith("["):
-        try:
-            return tuple(orjson.loads(text))
-        except orjson.JSONDecodeError:
-            pass
-    return tuple(filter(None, (each.strip() for each in text.split(","))))
-
-
-def _ordered(value: Any, operator: str, expected: Any) -> bool:
-    pair = _pair(value, expected)
-    if pair is None:
-        return False
-    left, right = pair
-    if operator == ">":
-        return bool(left > right)
-    if operator == ">=":
-        return bool(left >= right)
-    return bool(left < right if operator == "<" else left <= right)
-
-
-def _pair(value: Any, expected: Any) -> tuple[Any, Any] | None:
-    """Both sides as numbers, or both as dates; a number beside a date is neither."""
-    left, right = _number(value), _number(expected)
-    if left is not None and right is not None:
-        return left, right
-    if left is not None or right is not None:
+def _span(phrase: str) -> timedelta | None:
+    try:
+        return timing.span(phrase)
+    except Invalid:
         return None
-    early, late = _moment(value), _moment(expected)
-    return None if early is None or late is None else (early, late)
-
-
-def _number(value: Any) -> int | float | None:
-    if isinstance(value, bool) or value is None:
-        return None
-    if isinstance(value, (int, float)):
-        return value
-    if isinstance(value, (Mapping, list, tuple, date)):
-        return None
-    return _numeral(as_text(value))
 
 
 @lru_cache(maxsize=1024)
-def _numeral(text: str) -> int | float | None:
-    if _INTEGER.fullmatch(text):
-        return int(text)
-    return float(text) if _NUMBER.fullmatch(text) else None
-
-
-def _moment(value: Any) -> datetime | None:
-    if isinstance(value, datetime):
-        return value if value.tzinfo else value.replace(tzinfo=UTC)
-    if isinstance(value, date):
-        return datetime(value.year, value.month, value.day, tzinfo=UTC)
-    if not isinstance(value, str) or not _DATE.fullmatch(value):
-        return None
-    try:
-        moment = datetime.fromisoformat(value)
-    except ValueError:
-        return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+def _window(written: bytes) -> windows.Window | None:
+    return windows.parse(orjson.loads(written), "time_window")

@@ -17,7 +17,12 @@ MAX_CHARACTERS = 200
 _FIELDS = ("minute", "hour", "day-of-month", "month", "day-of-week")
 _SIZES = (60, 24, 31, 12, 7)
 _LOOKS_LIKE = re.compile(r"[\d*,/-]+(?:\s+[\d*,/-]+(?:\s+\S+)*)")
-_STEP = re.compile(r"/0*([0-9]+)")
+_STEP = re.compile(r"(?:([^,/-]+)-([^,/-]+))?/0*([0-9]+)")
+_NAMED = {
+    name: str(number)
+    for names, first in (("SUN MON TUE WED THU FRI SAT", 0), ("JAN FEB MAR APR MAY JUN JUL AUG SEP OCT NOV DEC", 1))
+    for number, name in enumerate(names.split(), first)
+}
 # Any day will do: an expression that matches at all does so within the fifty years that are looked through.
 _ORIGIN = datetime(2024, 1, 1)  # noqa: DTZ001 - a time on a wall, in no zone
 _SECOND, _DAY = timedelta(seconds=1), timedelta(days=1)
@@ -41,9 +46,8 @@ def canonical(text: str, path: str = "timing") -> str:
         many = f"{len(words)} fields" if words else "too many characters"
         raise _refusal("cron", path, f"A cron expression has five fields, and this has {many}.", _CURE)
     for word, size, name in zip(words, _SIZES, _FIELDS, strict=True):
-        for step in _STEP.finditer(word.group()):
-            if int(step.group(1)) > size:
-                raise _bad(path, name, word)
+        if any(_leads_nowhere(step, size) for step in _STEP.finditer(word.group().upper())):
+            raise _bad(path, name, word)
     expression = " ".join(word.group().upper() for word in words)
     try:
         next(CronSim(expression, _ORIGIN))
@@ -55,6 +59,13 @@ def canonical(text: str, path: str = "timing") -> str:
     except StopIteration:
         raise _never(path, expression) from None
     return expression
+
+
+def _leads_nowhere(step: re.Match[str], size: int) -> bool:
+    """Whether a step is wider than its field, or stands behind a range of one, which readers of cron differ about."""
+    first, last, width = step.groups()
+    ends = [_NAMED.get(end, end.lstrip("0")) for end in (first, last) if end]
+    return int(width) > size or (len(ends) == 2 and ends[0] == ends[1])
 
 
 def _is_sound(expression: str) -> bool:

@@ -190,16 +190,14 @@ def _when(mode: str, conditions: Sequence[Condition]) -> Any:
 
 
 def _comparison(condition: Condition) -> dict[str, Any]:
-    if condition.type == "time_window":
-        rest = {name: value for name, value in condition.config.items() if name != "window"}
-        return {"time_window": condition.config.get("window"), **({"config": rest} if rest else {})}
     named = {"enrollment_data": "field"}.get(condition.type, condition.type)
-    said: dict[str, Any] = {named: condition.subject}
-    if condition.type != "predicate" or condition.operator != "==":
+    config = dict(condition.config)
+    said: dict[str, Any] = {named: config.pop("window", None) if condition.type == "time_window" else condition.subject}
+    if condition.type not in ("predicate", "time_window") or condition.operator != "==":
         said["is"] = condition.operator
     _put(said, "value", condition.expected)
-    if condition.config:
-        said["config"] = dict(condition.config)
+    if config:
+        said["config"] = config
     return said
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
-from dripdrop.rules.condition import OPERATORS
+from dripdrop.rules.comparator import OPERATORS
 from dripdrop.rules.definition import CHANNELS, UNITS
 
 Shape: TypeAlias = Mapping[str, Any]

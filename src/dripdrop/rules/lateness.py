@@ -9,7 +9,6 @@ from typing import Any, Literal, TypeAlias, cast, get_args
 
 from dripdrop.errors import Finding, Invalid
 from dripdrop.rules import timing
-from dripdrop.rules.definition import Delay
 
 Do: TypeAlias = Literal["send", "skip", "space"]
 
@@ -79,7 +78,7 @@ def read(value: Any, path: str = "late") -> Lateness:
     written = {"do": value} if isinstance(value, str) else value
     found = [_finding(f"{path}.{key}", f"{str(key)[:40]!r} is not known here.") for key in written if key not in _KEYS]
     kept: dict[str, Any] = {}
-    for name, reader in (("do", _do), ("after", _span), ("over", _span)):
+    for name, reader in (("do", _do), ("after", timing.span), ("over", timing.span)):
         try:
             kept |= {name: reader(written[name])} if written.get(name) is not None else {}
         except Invalid:
@@ -97,14 +96,6 @@ def _do(value: Any) -> Do:
     if not isinstance(value, str) or value not in get_args(Do):
         raise Invalid("This is nothing to do.", cure=_CURE)
     return cast(Do, value)
-
-
-def _span(value: Any) -> timedelta:
-    """The length of a delay phrase; days of 24 hours."""
-    found = timing.parse(value)
-    if not isinstance(found, Delay):
-        raise Invalid("This is no span of time.", cure=_CURE)
-    return found.span
 
 
 def _finding(path: str, message: str) -> Finding:

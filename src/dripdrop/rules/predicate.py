@@ -44,11 +44,12 @@ _NUMBERS = frozenset({int, float})
 class Predicate:
     """A predicate, compiled: `holds(facts)` costs a few microseconds and never raises. Equal when it says the same."""
 
-    __slots__ = ("_holds", "tree")
+    __slots__ = ("_asked", "_holds", "tree")
 
     def __init__(self, tree: Tree) -> None:
         self.tree = tree
         self._holds = _compiled(tree)
+        self._asked = {syntax.named(each): _reader(each) for each in syntax.comparisons(tree)}
 
     def holds(self, facts: Facts | Mapping[str, Any]) -> bool:
         """Whether it holds for these facts; a plain mapping is the enrollment's data."""
@@ -65,11 +66,20 @@ class Predicate:
         """The hooks whose answers it needs."""
         return frozenset(each.path[0] for each in syntax.comparisons(self.tree) if each.place == "hook")
 
+    def never(self) -> tuple[str, ...]:
+        """Its comparisons that are so of nothing: order beside what has none, and `in` of an empty list."""
+        idle = (
+            each
+            for each in syntax.comparisons(self.tree)
+            if (each.operator in _ORDERS and each.value.kind not in ("number", "date", "datetime"))
+            or (each.operator == "in" and not each.value.of)
+        )
+        return tuple(map(syntax.write, idle))
+
     def missing(self, facts: Facts | Mapping[str, Any]) -> tuple[str, ...]:
         """The names that are null for these facts, as a predicate writes them."""
         known = facts if isinstance(facts, Facts) else Facts(facts)
-        empty = (each for each in syntax.comparisons(self.tree) if _reader(each)(known) is None)
-        return tuple(dict.fromkeys(syntax.named(each) for each in empty))
+        return tuple(name for name, read in self._asked.items() if read(known) is None)
 
     def __str__(self) -> str:
         """The one way it is written; `parse` of it is equal to this predicate."""

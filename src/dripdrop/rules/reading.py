@@ -235,7 +235,7 @@ class _Reader:
             self.note("wrong_type", at, "This is no comparison.", "Write { field: plan, is: ==, value: pro }.")
             return None
         if "all" in value or "any" in value:
-            cure = 'Write it as one text: "(a > 1 or b == 2) and c".'
+            cure = 'Write it as one text: "(a > 1 or b == 2) and c == 3".'
             self.note("nested_when", at, "A list within a list is not possible.", cure)
             return None
         named = [name for name in _SUBJECTS if name in value]
@@ -246,15 +246,11 @@ class _Reader:
             return None
         fit = self.fitting(value, keys.COMPARISON, at)
         subject = fit.get(named[0])
+        config, operator, expected = _mapping(fit.get("config")), str(fit.get("is") or "=="), value.get("value")
         if named[0] == "time_window":
-            return Condition("time_window", "", "==", None, {**_mapping(fit.get("config")), "window": subject})
-        return Condition(
-            _SUBJECTS[named[0]],  # type: ignore[arg-type]
-            "" if subject is None else str(subject),
-            str(fit.get("is") or "=="),
-            value.get("value"),
-            _mapping(fit.get("config")),
-        )
+            return Condition("time_window", "", operator, expected, {**config, "window": subject})
+        kind: Any = _SUBJECTS[named[0]]
+        return Condition(kind, "" if subject is None else str(subject), operator, expected, config)
 
     def fitting(self, written: Mapping[str, Any], known: Mapping[str, Shape], at: Path) -> dict[str, Any]:
         """What has the shape that its key asks for; the rest is noted, and kept only where it is part of a message."""

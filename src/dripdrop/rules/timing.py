@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from dripdrop.errors import Finding, Invalid
@@ -13,8 +13,8 @@ from dripdrop.rules.definition import UNITS, Cron, Delay, Immediate, OnEvent, Ti
 from dripdrop.rules.zones import DEFAULT_ZONE, find_zone, instant, zone_named, zone_of, zone_sources
 
 __all__ = [
-    "MAX_DAYS", "due_at", "find_zone", "following", "from_stored", "parse", "recurring", "recurs", "stored", "zone_of",
-    "zone_sources",
+    "MAX_DAYS", "due_at", "find_zone", "following", "from_stored", "parse", "recurring", "recurs", "span", "stored",
+    "zone_of", "zone_sources",
 ]  # fmt: skip
 
 MAX_DAYS = 36_500
@@ -57,6 +57,15 @@ def recurring(text: str, path: str = "timing") -> Cron:
     if said.startswith(("every", "@")):
         return Cron(phrases.expression(text, path), said)
     return Cron(cron.canonical(text, path))
+
+
+def span(phrase: Any, path: str = "within") -> timedelta:
+    """The length of `in 7 days` or `7 days`, days of 24 hours; raises `Invalid` (`timing_phrase`)."""
+    text = phrase if not isinstance(phrase, str) or phrase.strip().lower().startswith("in ") else f"in {phrase}"
+    found = parse(text, path)
+    if not isinstance(found, Delay):
+        raise _refusal("timing_phrase", path, f"{str(phrase)[:80]!r} is no span of time.", "Write it like: in 7 days.")
+    return found.span
 
 
 def _bad_delay(phrase: str, path: str) -> Invalid:

@@ -22,6 +22,7 @@ _CLOCK = re.compile(r"([01]?\d|2[0-4])(?::([0-5]\d))?")
 _LONG = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _NAMES = {name: index for index, day in enumerate(DAYS) for name in (day, _LONG[index], f"{_LONG[index]}s")}
 _KEYS = frozenset({"start", "end", "holidays", "weekdays", "weekend", *_NAMES})
+_LISTED_KEYS = frozenset({"days", "from", "to"})
 _CURE = 'Write [8, 21], ["8:30", "21:00"], {mon: [9, 17], sat: false}, or false for no limit.'
 
 
@@ -34,10 +35,11 @@ class Window:
 
 
 def parse(value: Any, path: str = "window") -> Window | None:
-    """The window written as `[8, 21]`, `{start, end}` or per weekday; None (no limit) for `false` and None.
+    """The window written as `[8, 21]`, `{start, end}`, per weekday or as `{days, from, to}`; None: no limit.
 
-    A weekday that is `false` is closed; one that is not named takes `start` and `end`, or is closed without them. A
-    span that ends before it starts runs into the next day; equal ends mean the whole day. `holidays` are closed dates.
+    `false` and None are no limit. A weekday that is `false` is closed; one that is not named takes `start` and `end`,
+    or is closed without them. A span that ends before it starts runs into the next day; equal ends mean the whole day.
+    `holidays` are closed dates.
     Raises `Invalid` (`window`).
     """
     if value is None or value is False:
@@ -47,7 +49,7 @@ def parse(value: Any, path: str = "window") -> Window | None:
     if isinstance(value, (list, tuple)) and len(value) == 2 and all(type(each) in (int, str) for each in value):
         return _uniform(value[0], value[1], path)
     if isinstance(value, Mapping):
-        return _from_mapping(value, path)
+        return _from_mapping(_by_day(value, path) if _LISTED_KEYS & set(value) else value, path)
     raise _refusal(path, f"{path} is not a window of hours.")
 
 
@@ -69,6 +71,22 @@ def _from_mapping(value: Mapping[str, Any], path: str) -> Window:
     if not any(window.spans):
         raise _refusal(path, f"{path} never opens.")
     return window
+
+
+def _by_day(value: Mapping[str, Any], path: str) -> Mapping[str, Any]:
+    """`{days: [mon, tue], from: 9, to: 17}` per weekday; without days it is every day, without an end to midnight."""
+    unknown = [str(key) for key in value if key not in {*_LISTED_KEYS, "holidays"}]
+    if unknown:
+        raise _refusal(path, f"{path} does not know {unknown[0]!r} beside days, from and to.")
+    days = value.get("days", ("weekdays", "weekend"))
+    named = [days] if isinstance(days, str) else days
+    if not isinstance(named, (list, tuple)) or not all(
+        isinstance(day, str) and _days_of(day.strip().lower()) for day in named
+    ):
+        raise _refusal(f"{path}.days", f"{path}.days names something that is no day.", "Write [mon, tue] or weekdays.")
+    hours = [value.get("from", 0), value.get("to", 24)]
+    closed = {"holidays": value["holidays"]} if "holidays" in value else {}
+    return {**{DAYS[index]: hours for day in named for index in _days_of(day.strip().lower())}, **closed}
 
 
 def _usual(value: Mapping[str, Any], path: str) -> tuple[Span, ...]:
