@@ -246,6 +246,80 @@ async def test_detail_is_bounded_and_holds_nothing_personal(speaker):
     assert outcome.retry_after == 5.0
 
 
+class Hostile(dict):
+    """Looks like a mapping, and breaks when it is looked at."""
+
+    def __bool__(self):
+        return True
+
+    def items(self):
+        raise RuntimeError("ann@example.org")
+
+
+class Unsayable:
+    def __str__(self):
+        raise RuntimeError("no")
+
+    __eq__ = __hash__ = __str__
+
+
+@pytest.mark.parametrize(
+    "make", [lambda bad: Accepted("m1", bad), lambda bad: Rejected("permanent", detail=bad), Unknown]
+)
+async def test_what_it_says_may_be_unreadable_the_outcome_stays(speaker, make):
+    outcome = await say(speaker, Plain(returning(make(Hostile()))))
+    assert type(outcome) is type(make({}))
+    assert "detail_unreadable" in str(outcome)
+    assert "ann@" not in str(outcome)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [Rejected(Unsayable()), Rejected("permanent", Unsayable()), Rejected(["permanent"]), object(), None, "ok", True],
+)
+async def test_what_is_no_outcome_is_a_doubt(speaker, bad):
+    assert (await say(speaker, Plain(returning(bad)))).detail["reason"] == "nonsense"
+
+
+async def test_an_accepted_message_stays_accepted_whatever_its_id(speaker):
+    assert await say(speaker, Plain(returning(Accepted(Unsayable())))) == Accepted(None)
+
+
+@pytest.mark.parametrize("error", [SystemExit(1), GeneratorExit(), BaseException("x")])
+async def test_an_adapter_cannot_end_the_worker(speaker, error):
+    for provider in (Plain(raising(error)), Keeping(raising(error))):
+        assert (await say(speaker, provider)).detail["exception"] == type(error).__name__
+
+    def behave():
+        raise SystemExit(1)
+
+    assert isinstance(await say(speaker, Blocking(behave)), Unknown)
+    outcome = await say(speaker, Http(behave))
+    assert (outcome.kind, outcome.cause, outcome.detail["stage"]) == ("permanent", "adapter", "request")
+    assert isinstance(await say(speaker, Http(read=lambda response: behave())), Unknown)
+
+
+async def test_ctrl_c_is_the_users_and_passes_through(speaker):
+    with pytest.raises(KeyboardInterrupt):
+        await say(speaker, Plain(raising(KeyboardInterrupt())))
+
+
+async def test_the_adapters_own_secrets_are_taken_out_wherever_they_stand(speaker):
+    secret = "open-sesame-123"
+    meta = {"status": 200, "note": f"used {secret}!", "deep": [{"x": [secret]}, {secret: 1}]}
+    outcome = await say(
+        speaker, Plain(returning(Accepted("m1", meta))), api_key=secret, webhook_secret=["other-secret"]
+    )
+    assert secret not in str(outcome)
+    assert outcome.meta["note"] == "used [REDACTED]!"
+
+
+async def test_a_whole_body_does_not_fit_into_the_detail(speaker):
+    body = {f"part{n}": "x" * 5000 for n in range(200)}
+    outcome = await say(speaker, Plain(returning(Unknown(body))))
+    assert len(str(outcome.detail)) < 5000
+
+
 @pytest.mark.parametrize("bad", [-1, float("nan"), float("inf"), "soon", None])
 def test_an_impossible_retry_after_is_dropped(bad):
     assert checked(Rejected("temporary", "throttled", bad)).retry_after is None

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import math
-import re
-from collections.abc import Awaitable, Callable, Hashable, Mapping
+from collections.abc import Awaitable, Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from functools import partial
-from typing import Any, TypeAlias, get_args
+from typing import Any, TypeAlias
 
 from dripdrop.channels.answers import unfit
+from dripdrop.channels.checking import checked, kept
 from dripdrop.channels.http import Sender
 from dripdrop.channels.sessions import Held, NotOpened, Sessions
 from dripdrop.contracts import (
@@ -31,10 +30,8 @@ from dripdrop.rules.outcome import (
     Accepted,
     Askable,
     CannotTell,
-    Cause,
     Found,
     Idempotent,
-    Kind,
     Neither,
     NotFound,
     OnDoubt,
@@ -42,7 +39,6 @@ from dripdrop.rules.outcome import (
     Rejected,
     Unknown,
 )
-from dripdrop.rules.redaction import evidence
 from dripdrop.rules.urls import why_blocked
 
 AnyProvider: TypeAlias = Provider | HttpProvider | SessionProvider
@@ -50,12 +46,8 @@ Way: TypeAlias = Callable[[Delivery, Config, float], Awaitable[Any]]
 
 CONNECTIONS = 10
 THREADS = 32
-_KINDS = frozenset(get_args(Kind))
-_CAUSES = frozenset(get_args(Cause))
-_LONGEST_ID = 998
 # Made anew for each call, so they say nothing about which connection fits.
 _PER_CALL = frozenset(("now", "url", "method", "token", "documents"))
-_PERSONAL = (re.compile(r"[^\s<>\"'(),;:=]{1,64}@[^\s<>\"'(),;:]{1,253}"), re.compile(r"\+\d{7,15}\b"))
 
 
 class Speaker:
@@ -82,9 +74,11 @@ class Speaker:
             if _ours_to_obey():
                 raise
             return Unknown({"reason": "adapter_raised", "exception": "CancelledError"})
-        except Exception as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # an adapter's SystemExit must not end the worker
             return Unknown({"reason": "adapter_raised", "exception": type(error).__name__})
-        return checked(outcome)
+        return checked(outcome, config)
 
     async def find(self, provider: AnyProvider, delivery: Delivery, config: Config, *, timeout: float) -> Found:
         """Ask the provider whether it has this delivery; every trouble is `CannotTell`.
@@ -96,13 +90,13 @@ class Speaker:
             answer = await self._ask(provider, ("find", "find_request", "found"), (delivery, config), timeout)
         except NotImplementedError:
             return CannotTell({"reason": "not_supported"})
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             return CannotTell({"reason": "adapter_raised", "exception": type(error).__name__})
         if isinstance(answer, Accepted):
-            accepted = checked(answer)
+            accepted = checked(answer, config)
             return accepted if isinstance(accepted, Accepted) else CannotTell({"reason": "nonsense"})
         if isinstance(answer, CannotTell):
-            return CannotTell(evidence(answer.detail, _PERSONAL))
+            return CannotTell(kept(answer.detail, config))
         return answer if isinstance(answer, NotFound) else CannotTell({"reason": "nonsense"})
 
     async def check(self, provider: AnyProvider, config: Config, *, timeout: float) -> str | None:
@@ -114,7 +108,7 @@ class Speaker:
             answer = await self._ask(provider, ("check", "check_request", "checked"), (config,), timeout)
         except NotImplementedError:
             return None
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             return f"It could not be asked: {getattr(error, 'reason', None) or type(error).__name__}."
         return None if answer is None else str(answer)[:500]
 
@@ -142,7 +136,7 @@ class Speaker:
             request = provider.request(delivery, config)
         except DripDropError as error:
             return unfit(error)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raised = {"reason": "adapter_raised", "exception": type(error).__name__, "stage": "request"}
             return Rejected("permanent", "adapter", detail=raised)  # not a doubt: nothing has left
         if not isinstance(request, HttpRequest):
@@ -277,27 +271,3 @@ def session_key(provider: SessionProvider, config: Config) -> Hashable:
         key: Hashable = own(config)
         return key
     return repr(sorted((name, repr(value)) for name, value in config.items() if name not in _PER_CALL))
-
-
-def checked(outcome: Any) -> Outcome:
-    """The outcome as it may be kept: bounded, redacted, JSON-safe; what is no outcome is `Unknown`."""
-    if isinstance(outcome, Accepted):
-        identifier = outcome.provider_message_id
-        if identifier is not None:
-            identifier = str(identifier).replace("\0", "")[:_LONGEST_ID]
-        return Accepted(identifier, evidence(outcome.meta) if outcome.meta else {})
-    if isinstance(outcome, Rejected) and outcome.kind in _KINDS and outcome.cause in _CAUSES:
-        return Rejected(outcome.kind, outcome.cause, _seconds(outcome.retry_after), _detail(outcome.detail))
-    if isinstance(outcome, Unknown):
-        return Unknown(_detail(outcome.detail))
-    return Unknown({"reason": "nonsense", "returned": type(outcome).__name__})
-
-
-def _detail(detail: Mapping[str, Any]) -> Mapping[str, Any]:
-    return evidence(detail, _PERSONAL) if detail else {}
-
-
-def _seconds(value: Any) -> float | None:
-    if isinstance(value, (int, float)) and math.isfinite(value) and value >= 0:
-        return float(value)
-    return None

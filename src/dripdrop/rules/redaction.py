@@ -20,6 +20,7 @@ EVIDENCE_TEXT = 500
 EVIDENCE_DEPTH = 6
 EVIDENCE_KEYS = 50
 EVIDENCE_VALUES = 300
+EVIDENCE_CHARACTERS = 4000
 
 Pattern: TypeAlias = str | re.Pattern[str]
 
@@ -77,8 +78,8 @@ def is_secret_key(key: str) -> bool:
 def evidence(value: Any, patterns: Iterable[Pattern] = ()) -> dict[str, Any]:
     """What is kept with an attempt: a small JSON-safe mapping without secrets, addresses or content.
 
-    Text is cut at 500 characters, depth at 6, a mapping or list at 50 entries and the whole at 300 values. What is not
-    a mapping gives {}.
+    Text is cut at 500 characters, depth at 6, a mapping or list at 50 entries and the whole at 300 values and 4,000
+    characters of text. What is not a mapping gives {}.
     """
     if is_dataclass(value) and not isinstance(value, type):
         value = _fields(value)
@@ -139,6 +140,7 @@ class _Evidence:
     def __init__(self, patterns: tuple[re.Pattern[str], ...]) -> None:
         self._patterns = patterns
         self._left = EVIDENCE_VALUES
+        self._room = EVIDENCE_CHARACTERS
 
     def walk(self, value: Any, depth: int) -> Any:
         self._left -= 1
@@ -169,7 +171,7 @@ class _Evidence:
             return "[TOO DEEP]"
         kept: dict[str, Any] = {}
         for key, each in _first(value.items()):
-            if self._left <= 0:
+            if self._left <= 0 or self._room <= 0:
                 break
             name = str(key)
             hidden = len(name) > LONGEST_KEY or _is_private(name)
@@ -179,7 +181,7 @@ class _Evidence:
     def _list(self, value: Iterable[Any], depth: int) -> Any:
         if depth >= EVIDENCE_DEPTH:
             return "[TOO DEEP]"
-        return [self.walk(each, depth + 1) for each in _first(value) if self._left > 0]
+        return [self.walk(each, depth + 1) for each in _first(value) if self._left > 0 < self._room]
 
     def _text(self, text: str) -> str:
         # Cut twice: a long text is not searched to its end, and what replaces a secret may make it longer again.
@@ -187,7 +189,9 @@ class _Evidence:
         text = text[: 2 * EVIDENCE_TEXT].replace("\x00", "")
         if not text.isascii():
             text = text.encode("utf-8", "replace").decode()
-        return _clean(text, self._patterns)[:EVIDENCE_TEXT]
+        text = _clean(text, self._patterns)[: min(EVIDENCE_TEXT, self._room)]
+        self._room -= len(text)
+        return text
 
 
 def _first(values: Iterable[Any]) -> Iterable[Any]:
