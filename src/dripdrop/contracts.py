@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_checkable
 from uuid import UUID
 
 from dripdrop.rules.feedback import Feedback, InboundMessage
@@ -244,6 +244,69 @@ class HookModule(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class LinkRequest:
+    """One link of a message. `original_url` is what the author wrote, `destination_url` where the short link leads.
+
+    `idempotency_key` is the same whenever this link of this execution is asked for again. `collisions` counts how often
+    what was made of it turned out to be taken. `utm` has source, medium, campaign and content, whether or not they were
+    merged into the destination. `domain`, `key`, `prefix` and `metadata` are the author's.
+    """
+
+    original_url: str
+    destination_url: str
+    idempotency_key: str
+    tenant_key: str
+    channel: str
+    sequence_key: str
+    step_key: str
+    domain: str | None = None
+    key: str | None = None
+    prefix: str | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    utm: Mapping[str, str] = field(default_factory=dict)
+    collisions: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ShortLink:
+    """What a shortener made. `skipped`: it wants none here, and the message keeps its link.
+
+    `response` is kept with the link; no secrets in it.
+    """
+
+    short_url: str | None
+    provider_id: str | None = None
+    response: Mapping[str, Any] = field(default_factory=dict)
+    skipped: bool = False
+
+
+class ShortLinkFailed(Exception):
+    """No short link was made: `temporary` is tried again, `permanent` is not. `reason` is a word without secrets."""
+
+    def __init__(self, kind: Literal["temporary", "permanent"], reason: str) -> None:
+        super().__init__(f"{kind}: {reason}")
+        self.kind = kind
+        self.reason = reason
+
+
+class ShortLinkAdapter(Protocol):
+    """Makes short links. `create_link` may be async or blocking (then it runs in a thread).
+
+    `options` is the merged `short_links` of settings, sequence and step; beside them `now` (aware datetime),
+    `public_url`, and `send`, the guarded sender: `await options["send"](HttpRequest(...)) -> HttpResponse`.
+    """
+
+    name: str
+
+    def create_link(self, request: LinkRequest, options: Mapping[str, Any]) -> Awaitable[ShortLink] | ShortLink:
+        """The short link for a request; the same for the same `idempotency_key`. Raises `ShortLinkFailed`."""
+        ...
+
+
+# Optional: preview_link(request, options) -> ShortLink    what a link will look like, without making it
+
+
 TelemetryListener: TypeAlias = Callable[[Any], None]
 
 __all__ = [
@@ -272,6 +335,9 @@ __all__ = [
     "Scheduler",
     "Sends",
     "SessionProvider",
+    "ShortLink",
+    "ShortLinkAdapter",
+    "ShortLinkFailed",
     "TelemetryListener",
     "Unknown",
     "Verified",
