@@ -11,7 +11,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from dripdrop import channels
+from dripdrop import channels, shorteners
 from dripdrop.channels.deliver import Speaker
 from dripdrop.channels.http import Sender
 from dripdrop.config import Config, load
@@ -54,7 +54,8 @@ class Core:
         self.clock: Callable[[], datetime] | None = clock.now if clock is not None else None
         self.frozen = clock
         self.http = http
-        self.plugins = Plugins(plugins, builtin=[*channels.BUILT_IN, PostgresScheduler()])
+        shortening = shorteners.built_in(lambda: self.config().secrets())
+        self.plugins = Plugins(plugins, builtin=[*channels.BUILT_IN, PostgresScheduler(), *shortening])
         self.telemetry = Telemetry(lambda value: redact(value, self.config().redaction_patterns))
         self._server: Server | None = None
         self._sealed_with: tuple[str | None, Vault] | None = None

@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from dripdrop._core import Core, resolve_template
-from dripdrop.engine import passes
+from dripdrop.engine import linking, passes
 from dripdrop.engine.dispatcher import Run
 from dripdrop.engine.runtime import BUILT_IN_SCHEDULER, Runtime
 from dripdrop.engine.worker import Worker
@@ -20,7 +20,7 @@ from dripdrop.errors import BadSettings, Finding, Invalid
 from dripdrop.operations import reporting
 from dripdrop.rules import links
 from dripdrop.rules.message import Message
-from dripdrop.rules.outcome import Outcome
+from dripdrop.rules.outcome import Outcome, Rejected
 from dripdrop.rules.recipients import normalize
 from dripdrop.services import judging, sending
 from dripdrop.store import schema
@@ -101,13 +101,17 @@ class Work:
                 code="no_adapter",
             )
         runtime = self.runtime()
-        message = self.preview(now, version, step, adapter, sending.addressed_to(data, step, to))
+        message = self._rendered(now, version, step, adapter, sending.addressed_to(data, step, to))
+        subject = linking.Subject(version, step, version.tenant_key, now)
+        made = await linking.shortened(runtime, subject, message, self.core.config())
+        if isinstance(made, Rejected):
+            return made
         return await sending.send_test(
             runtime.speaker,
             runtime.provider(adapter),
             adapter,
             runtime.call_config(adapter, now),
-            message,
+            made.message,
             version=version,
             step=step,
             timeout=self.core.config().adapter_timeout_seconds,
@@ -115,7 +119,21 @@ class Work:
 
     def preview(self, now: datetime, version: Any, step: Any, adapter: Any, data: Mapping[str, Any]) -> Message:
         """The message of a step for a row of data."""
-        return sending.preview(version, step, data=data, now=now, adapter=adapter, resolve=resolve_template)
+        message = self._rendered(now, version, step, adapter, data)
+        subject = linking.Subject(version, step, version.tenant_key, now)
+        return linking.previewed(self.core.plugins, subject, message, self.core.config())
+
+    def _rendered(self, now: datetime, version: Any, step: Any, adapter: Any, data: Mapping[str, Any]) -> Message:
+        config = self.core.config()
+        return sending.preview(
+            version,
+            step,
+            data=data,
+            now=now,
+            adapter=adapter,
+            resolve=resolve_template,
+            sms_max_chars=None if linking.wanted(step, version, config) else config.sms_max_chars,
+        )
 
     async def doctor(self) -> list[Finding]:
         from dripdrop.services import doctor

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from dripdrop.config import Config
@@ -15,7 +16,7 @@ from dripdrop.rules import gates, retry
 from dripdrop.rules.claim import Claim
 from dripdrop.rules.following import Came, Decided, Defer, Ending, HandBack, Requeue, Setting
 from dripdrop.rules.message import AdapterRef, Delivery, EnrollmentRef, Message, StepRef, digest
-from dripdrop.rules.outcome import Accepted, Askable, Idempotent, Neither, OnDoubt, Rejected, Unknown
+from dripdrop.rules.outcome import Accepted, Askable, Idempotent, Neither, OnDoubt, Outcome, Rejected, Unknown
 from dripdrop.store.adapters import Adapter
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ _LOG = logging.getLogger("dripdrop.engine")
 class Item:
     """One execution's way; each of its two counters is stepped once whatever happens."""
 
-    __slots__ = ("_past_close", "_past_open", "adapter", "claim", "config", "judged", "owner", "runtime")
+    __slots__ = ("_past_close", "_past_open", "adapter", "claim", "config", "fallback", "judged", "owner", "runtime")
 
     def __init__(self, owner: Dispatcher, judged: Judged, config: Config) -> None:
         self.config = config
@@ -36,6 +37,7 @@ class Item:
         self.judged = judged
         self.claim: Claim = judged.claim
         self.adapter: Adapter | None = judged.adapter
+        self.fallback: str | None = None
         self._past_open = self._past_close = False
 
     def past_open(self) -> None:
@@ -76,10 +78,11 @@ class Item:
         except DripDropError as error:
             await self.close(Rejected("temporary", "adapter", detail={"reason": error.code}))
             return
-        message, trouble = self._rendered(adapter)
-        if message is None and not claim.in_doubt:
-            await self.close(Rejected("permanent", "message", detail={"reason": trouble}))
+        made = await self._made(adapter)
+        if isinstance(made, Rejected) and not claim.in_doubt:
+            await self.close(made)
             return
+        message = None if isinstance(made, Rejected) else made
         mark = digest(message) if message is not None else b""
         doubt = self.runtime.on_doubt(adapter)
         if why := self._unrepeatable(mark, doubt):
@@ -94,13 +97,31 @@ class Item:
         else:
             outcome = await self._open_and_send(provider, adapter, message, mark, config)
         if outcome is not None:
-            await self.close(outcome, doubt)
+            await self.close(self._noted(outcome), doubt)
 
-    def _rendered(self, adapter: Adapter) -> tuple[Message | None, str]:
+    async def _made(self, adapter: Adapter) -> Message | Rejected:
+        """The message as it goes out; or why there is none."""
+        runtime, claim = self.runtime, self.claim
         try:
-            return self.runtime.render(self.claim, adapter, self.config), ""
+            message = runtime.render(claim, adapter, self.config)
+            if not runtime.shortens(claim, self.config):
+                return message
+            made = await runtime.shortened(claim, message, self.config)
         except Invalid as error:
-            return None, error.code
+            return Rejected("permanent", "message", detail={"reason": error.code})
+        if isinstance(made, Rejected):
+            return made
+        self.fallback = made.fallback
+        return made.message
+
+    def _noted(self, outcome: Outcome) -> Outcome:
+        """With the outcome is kept that links went out as they were."""
+        if self.fallback is None:
+            return outcome
+        told = {"short_links_fallback": self.fallback}
+        if isinstance(outcome, Accepted):
+            return replace(outcome, meta={**outcome.meta, **told})
+        return replace(outcome, detail={**outcome.detail, **told})
 
     def _unrepeatable(self, mark: bytes, doubt: OnDoubt) -> str | None:
         """Why a message that may have arrived must not be sent again, if it must not."""
@@ -183,8 +204,8 @@ class Item:
         if adapter is None or not isinstance(doubt, Askable) or claim.recipe is None:
             await self.close(Decided(retry.Hold("cannot_be_asked"), reason="cannot_be_asked"))
             return
-        message, _ = self._rendered(adapter)
-        if message is None:
+        message = await self._made(adapter)
+        if isinstance(message, Rejected):
             await self.close(Decided(retry.Hold("content_changed"), reason="content_changed"))
             return
         config = self.runtime.call_config(adapter, claim.now)

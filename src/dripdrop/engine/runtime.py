@@ -13,6 +13,7 @@ from dripdrop.channels.deliver import Speaker, doubt
 from dripdrop.channels.http import Sender
 from dripdrop.config import Config
 from dripdrop.contracts import Scheduler
+from dripdrop.engine import linking
 from dripdrop.errors import DripDropError
 from dripdrop.hooks.asking import Hooks
 from dripdrop.operations.dispatching import Policy
@@ -22,7 +23,7 @@ from dripdrop.rules import links, windows
 from dripdrop.rules.answers import Subject
 from dripdrop.rules.claim import Claim
 from dripdrop.rules.message import Email, Message
-from dripdrop.rules.outcome import Neither, OnDoubt
+from dripdrop.rules.outcome import Neither, OnDoubt, Rejected
 from dripdrop.store import adapters
 from dripdrop.store.adapters import Adapter
 from dripdrop.store.database import AsyncDatabase
@@ -113,7 +114,8 @@ class Runtime:
             unsubscribe_url=self.unsubscribe_url(claim, config),
             unsubscribe_mailto=config.unsubscribe_mailto,
             public_url=config.public_url,
-            sms_max_chars=config.sms_max_chars,
+            # With short links it is measured when it has them.
+            sms_max_chars=None if self.shortens(claim, config) else config.sms_max_chars,
             resolve=self.resolve_template,
             missing=(lambda name: self.telemetry.emit("template.missing_variable", metadata={"variable": name}))
             if self.telemetry.wants("template.missing_variable")
@@ -134,6 +136,23 @@ class Runtime:
         }
         variables = rendering.variables(claim.step, version, data=claim.data, system=system, now=claim.now)
         return Subject(claim.id, claim.tenant, version, claim.step, enrollment, variables, claim.now)
+
+    def shortens(self, claim: Claim, config: Config) -> bool:
+        """Whether the links of this step are shortened."""
+        return linking.wanted(claim.step, claim.version, config)
+
+    async def shortened(self, claim: Claim, message: Message, config: Config) -> linking.Shortened | Rejected:
+        """The message with short links where the step asks for them; the rejection of one that cannot get them."""
+        subject = linking.Subject(
+            claim.version,
+            claim.step,
+            claim.tenant,
+            claim.now,
+            claim.id,
+            self.unsubscribe_url(claim, config),
+            again=claim.in_doubt,
+        )
+        return await linking.shortened(self, subject, message, config)
 
     def message_id(self, claim: Claim, adapter: Adapter) -> str | None:
         """Derived from the execution, so that a message rendered again is the same message."""

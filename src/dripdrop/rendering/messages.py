@@ -32,7 +32,7 @@ class Making:
     default_from: str | None
     unsubscribe_url: str | None
     unsubscribe_mailto: str | None
-    sms_max_chars: int
+    sms_max_chars: int | None
 
 
 def make(making: Making) -> Message:
@@ -64,6 +64,22 @@ def addressed(step: Step, fields: Mapping[str, Any], data: Mapping[str, Any]) ->
 
 def _written(fields: Mapping[str, Any]) -> bool:
     return bool(_parts(fields.get("chat_id")))
+
+
+def sms_limit(step: Step, default: int) -> int:
+    """How many characters a text of this step may have."""
+    return step.config.get("sms_max_chars") or default
+
+
+def measure(step: Step, body: str, most: int) -> None:
+    """Raises `Invalid` (`sms_too_long`) for a text of more than `most` characters."""
+    if len(body) > most:
+        message, cure = (
+            f"The text has {len(body)} characters; {most} are allowed.",
+            "Shorten it, or raise sms_max_chars.",
+        )
+        finding = Finding("sms_too_long", step.key, message, cure)
+        raise Invalid(message, cure=cure, code="sms_too_long", findings=[finding])
 
 
 def _email(making: Making) -> Email:
@@ -125,9 +141,8 @@ def _attachments(making: Making) -> Iterable[Attachment]:
 
 def _sms(making: Making) -> Sms:
     body = _required(making, "body", "empty_body", "A text message needs a body.")
-    if len(body) > making.sms_max_chars:
-        message = f"The text has {len(body)} characters; {making.sms_max_chars} are allowed."
-        raise _invalid(making, "sms_too_long", message, "Shorten it, or raise sms_max_chars.")
+    if making.sms_max_chars is not None:
+        measure(making.step, body, making.sms_max_chars)
     media = tuple(str(each) for each in making.fields.get("media_urls") or () if str(each).strip())
     sender = next(iter(_parts(making.fields.get("from"))), None)
     return Sms(to=_recipient(making, "missing_recipient"), body=body, sender=sender, media_urls=media)

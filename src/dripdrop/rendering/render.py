@@ -32,7 +32,7 @@ def render(
     unsubscribe_url: str | None = None,
     unsubscribe_mailto: str | None = None,
     public_url: str | None = None,
-    sms_max_chars: int = 1600,
+    sms_max_chars: int | None = 1600,
     answers: Mapping[str, Any] = NOTHING,
     event: Mapping[str, Any] = NOTHING,
     resolve: Resolver | None = None,
@@ -42,9 +42,9 @@ def render(
 
     `system` holds subscriber_id, subscriber_type and enrollment_id; `answers` are those of hooks, by their names;
     `event` is the data of the event that the step waited for; `resolve` finds the function of a module template;
-    `missing` hears the name of each variable that was printed and is not there. Raises `Invalid`: `template`,
-    `missing_subject`, `empty_body`, `sms_too_long`, `missing_url`, `missing_recipient`, `missing_chat_id`,
-    `missing_topic`, `missing_event`, `address`, `payload`, `attachment`, `template_module`.
+    `missing` hears the name of each variable that was printed and is not there. `sms_max_chars` None leaves the length
+    of a text to a later `messages.measure`. Raises `Invalid`: `template`, `missing_subject`, `empty_body`,
+    `sms_too_long`, `missing_url`, `missing_recipient`, `missing_chat_id`, `missing_topic`, `missing_event`, `address`, `payload`, `attachment`, `template_module`.
     """
     if step.template_type == "module":
         fields = _ask_module(step, _enrollment(version, data, system), answers, resolve)
@@ -61,7 +61,7 @@ def render(
         default_from=default_from,
         unsubscribe_url=None if version.transactional else unsubscribe_url,
         unsubscribe_mailto=None if version.transactional else unsubscribe_mailto,
-        sms_max_chars=step.config.get("sms_max_chars") or sms_max_chars,
+        sms_max_chars=None if sms_max_chars is None else messages.sms_limit(step, sms_max_chars),
     )
     return messages.make(made)
 

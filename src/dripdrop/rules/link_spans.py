@@ -47,8 +47,8 @@ class Span:
 def in_html(html: str, *, sources: bool = False) -> list[Span]:
     """Every `href` of what can be clicked, in order; with `sources` every `src` too.
 
-    Of two attributes of one name the first counts. Comments and raw text (script, style, title) hold no links, and a tag
-    that is never closed is none.
+    Of two attributes of one name the first counts. Comments and raw text (script, style, title) hold no links, and a
+    tag that is never closed is none.
     """
     found: list[Span] = []
     at = 0

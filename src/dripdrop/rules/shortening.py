@@ -25,6 +25,7 @@ _PROVIDERS = {"module": "function", "built_in": BUILT_IN}
 _NO_IDENTITY = frozenset(
     {"enabled", "provider", "on_error", "exclude", "exclude_patterns", "images", "headers", "timeout", "domains", "utm"}
 ) | {f"utm_{name}" for name in (*NAMES, "overwrite")}
+_CODE = frozenset({"module", "function"})
 _WEB = re.compile(r"https?://[^/?#]", re.IGNORECASE)
 _UNFIT = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff\\]")
 
@@ -91,8 +92,12 @@ def settings(
     channel: str,
     sequence_key: str,
     step_key: str,
+    trusted: bool = True,
 ) -> Settings:
-    """The settings of a step: app, then sequence (strongest first in the list), then step; the later one's key wins whole.
+    """The settings of a step: app, then sequence (strongest first in the list), then step; a later key wins whole.
+
+    Another `endpoint` does not get the `headers` that were meant for the one before. Of a definition that is not
+    `trusted`, `module` and `function` are left out: they are code of this process.
 
     `exclude` adds to `exclude_patterns`. `utm: true` merges source dripdrop, medium the channel, campaign the sequence
     and content the step into every link; a mapping merges what it names.
@@ -100,7 +105,10 @@ def settings(
     merged: dict[str, Any] = dict(app)
     for level in (*reversed(sequence), step):
         said = level.get("short_links")
-        merged.update(said if isinstance(said, Mapping) else {})
+        if isinstance(said, Mapping):
+            if said.get("endpoint", merged.get("endpoint")) != merged.get("endpoint"):
+                merged.pop("headers", None)
+            merged |= {name: value for name, value in said.items() if trusted or name not in _CODE}
     provider = str(merged.get("provider") or BUILT_IN).strip().lower().replace("-", "_")
     patterns = (*_texts(merged.get("exclude_patterns")), *_texts(merged.get("exclude")))
     defaults = {"source": "dripdrop", "medium": channel, "campaign": sequence_key, "content": step_key}

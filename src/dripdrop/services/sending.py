@@ -25,6 +25,7 @@ def preview(
     adapter: Adapter | None = None,
     unsubscribe_url: str | None = None,
     resolve: Resolver | None = None,
+    sms_max_chars: int | None = 1600,
 ) -> Message:
     """The message of a step for a row of data, by the path that sending takes; raises Invalid as rendering does."""
     sender = adapter.config.get("from") if adapter else None
@@ -38,6 +39,7 @@ def preview(
         default_from=sender or "preview@example.org",
         unsubscribe_url=unsubscribe_url,
         resolve=resolve,
+        sms_max_chars=sms_max_chars,
     )
 
 

@@ -9,12 +9,12 @@ from datetime import datetime
 from typing import Any, TypeAlias
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from dripdrop.errors import Unauthorized
-from dripdrop.operations import reporting, suppressing
-from dripdrop.rules import links
+from dripdrop.operations import linking, reporting, suppressing
+from dripdrop.rules import links, visiting
 from dripdrop.store.flow import Flow
 from dripdrop.web.pages import page
 
@@ -32,8 +32,11 @@ class Public:
     secrets: Callable[[], Sequence[bytes]]
 
     def routes(self) -> list[Route]:
-        """`/u/{token}` under whatever prefix it is mounted."""
-        return [Route("/u/{token:path}", self.unsubscribe, methods=["GET", "POST"], name="unsubscribe")]
+        """`/u/{token}` and `/l/{code}` under whatever prefix they are mounted."""
+        return [
+            Route("/u/{token:path}", self.unsubscribe, methods=["GET", "POST"], name="unsubscribe"),
+            Route("/l/{code}", self.follow, methods=["GET"], name="short_link"),
+        ]
 
     async def unsubscribe(self, request: Request) -> Response:
         """RFC 8058: POST acts, whoever sends it; GET only asks, as mail software fetches links; HEAD does nothing."""
@@ -49,6 +52,22 @@ class Public:
             _LOG.error("unsubscribing failed: %s", type(problem).__name__)
             return page("unavailable", 503)
         return page("unsubscribed", recipient=masked(token.recipient))
+
+    async def follow(self, request: Request) -> Response:
+        """Lead on to what a short link stands for; a person's click is noted, a look by HEAD or a robot is not."""
+        code, agent = request.path_params["code"], visiting.agent(request.headers)
+        counted = request.method == "GET" and agent in visiting.PEOPLE
+        try:
+            to = await self.run(lambda now: linking.follow(now, code, agent=agent, counted=counted))
+        except Exception as problem:
+            _LOG.error("a short link could not be followed: %s", type(problem).__name__)
+            return page("unavailable", 503)
+        if to is None:
+            return page("nowhere", 404)
+        return RedirectResponse(to, 302, _ON_THE_WAY)
+
+
+_ON_THE_WAY = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer", "X-Robots-Tag": "noindex"}
 
 
 @dataclass(frozen=True, slots=True)
