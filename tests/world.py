@@ -11,11 +11,13 @@ import psycopg
 
 from dripdrop import AsyncDripDrop
 from dripdrop.engine.dispatcher import Dispatcher
+from dripdrop.engine.item import Item
 from dripdrop.engine.worker import Worker
 from dripdrop.operations import delivering, dispatching
 from dripdrop.operations.delivering import Opened, Opening
 from dripdrop.operations.dispatching import Judged
 from dripdrop.rules.message import digest
+from dripdrop.rules.outcome import Rejected
 from dripdrop.testing import FakeProvider, FrozenClock
 
 KEY = base64.b64encode(b"k" * 32).decode()
@@ -42,7 +44,8 @@ class World:
         self.provider = provider
         self.clock = clock
         settings = {"encryption_key": KEY, **config}
-        self.drip = AsyncDripDrop(url, plugins=[provider, *settings.pop("plugins", ())], clock=clock, config=settings)
+        plugins, http = [provider, *settings.pop("plugins", ())], settings.pop("http", None)
+        self.drip = AsyncDripDrop(url, plugins=plugins, clock=clock, config=settings, http=http)
 
     @property
     def runtime(self) -> Any:
@@ -91,7 +94,8 @@ class Doomed:
         assert self.dispatcher is not None
         runtime, claim, adapter = self.world.runtime, judged.claim, judged.adapter
         assert adapter is not None
-        message = runtime.render(claim, adapter, runtime.config())
+        message = await Item(self.dispatcher, judged, runtime.config())._made(adapter)
+        assert not isinstance(message, Rejected)
         opening = Opening(
             claim.id,
             claim.token,
@@ -109,8 +113,6 @@ class Doomed:
 
     def send(self, judged: Judged) -> None:
         """The receiver has it; nobody was told."""
-        from dripdrop.engine.item import Item
-
         assert self.dispatcher is not None
         assert judged.adapter is not None
         item = Item(self.dispatcher, judged, self.world.runtime.config())

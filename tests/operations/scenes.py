@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, TypeAlias, TypeVar
 from uuid import UUID
@@ -21,6 +21,7 @@ from dripdrop.operations import (
     enrolling,
     explaining,
     keeping,
+    linking,
     provisioning,
     reporting,
     resolving,
@@ -36,6 +37,7 @@ from dripdrop.rules.outcome import Accepted, Rejected, Unknown
 from dripdrop.store.database import configure
 from dripdrop.store.enrollments import Enrollment
 from dripdrop.store.flow import Flow
+from dripdrop.store.links import Fresh
 from dripdrop.store.runners import run_sync
 from dripdrop.store.scope import GLOBAL
 from dripdrop.vault import Vault
@@ -741,6 +743,43 @@ def _(stage: Stage) -> Any:
 def _(stage: Stage) -> Any:
     stage.enroll()
     return lambda: reporting.status(NOW, GLOBAL)
+
+
+# Short links
+
+
+def _fresh(*names: str) -> list[Fresh]:
+    return [
+        Fresh(
+            f"key-{each}", f"https://a.example/{each}", f"https://a.example/{each}", f"https://s.example/l/{each}", each
+        )
+        for each in names
+    ]
+
+
+@scene("linking.keep")
+def _(stage: Stage) -> Any:
+    return lambda: linking.keep(NOW, GLOBAL, None, "builtin", _fresh("codecode1", "codecode2"))
+
+
+@scene("linking.keep", "one that another worker has made, and one whose code is taken")
+def _(stage: Stage) -> Any:
+    stage.do(linking.keep(NOW, GLOBAL, None, "builtin", _fresh("codecode1", "codecode2")))
+    fresh = [*_fresh("codecode1", "codecode3"), replace(_fresh("codecode2")[0], key="another")]
+    return lambda: linking.keep(NOW, GLOBAL, None, "builtin", fresh)
+
+
+@scene("linking.follow", "a click")
+def _(stage: Stage) -> Any:
+    _, (claim,) = stage.sending(1)
+    stage.do(linking.keep(NOW, GLOBAL, claim.id, "builtin", _fresh("codecode1")))
+    return lambda: linking.follow(DUE, "codecode1", agent="browser", counted=True)
+
+
+@reading("linking.find")
+def _(stage: Stage) -> Any:
+    stage.do(linking.keep(NOW, GLOBAL, None, "builtin", _fresh("codecode1")))
+    return lambda: linking.find(NOW, GLOBAL, ["key-codecode1", "key-unknown"])
 
 
 @reading("reporting.ready")

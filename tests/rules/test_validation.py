@@ -74,6 +74,21 @@ FAILING: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("unknown_word", {"a": EMAIL}, {"reentry": "maybe"}),
     ("retries", {"a": {**EMAIL, "retries": -1}}, {}),
     ("retries", {"a": {**EMAIL, "retries": 1001}}, {}),
+    ("short_links", {"a": {**EMAIL, "short_links": "yes"}}, {}),
+    ("short_links", {"a": EMAIL}, {"metadata": {"short_links": 3}}),
+    ("unknown_key", {"a": {**EMAIL, "short_links": {"domian": "go.example.org"}}}, {}),
+    ("short_links_value", {"a": {**EMAIL, "short_links": {"domain": 3}}}, {}),
+    ("short_links_value", {"a": {**EMAIL, "short_links": {"images": "yes"}}}, {}),
+    ("short_links_value", {"a": {**EMAIL, "short_links": {"exclude": [3]}}}, {}),
+    ("short_links_value", {"a": {**EMAIL, "short_links": {"headers": "x"}}}, {}),
+    ("short_links_value", {"a": {**EMAIL, "short_links": {"on_error": "ignore"}}}, {}),
+    ("short_links_value", {"a": {**EMAIL, "short_links": {"timeout": 0}}}, {}),
+    ("short_links_value", {"a": {**EMAIL, "short_links": {"utm": "x"}}}, {}),
+    ("short_links_value", {"a": {**EMAIL, "short_links": {"utm": {"medum": "x"}}}}, {}),
+    ("short_links_value", {"a": {**EMAIL, "short_links": {"utm": {"medium": ["x"]}}}}, {}),
+    ("short_links_value", {"a": {**EMAIL, "short_links": {"provider": "webhook", "endpoint": "nowhere"}}}, {}),
+    ("short_links_value", {"a": {**EMAIL, "short_links": {"provider": "function", "function": "make"}}}, {}),
+    ("short_links_pattern", {"a": {**EMAIL, "short_links": {"exclude": ["(a+)+b"]}}}, {}),
     ("two_adapters", {"a": {**EMAIL, "adapter": "x", "adapter_override": "y"}}, {}),
     ("unsupported_here", {"a": {**EMAIL, "timing": {"cron": "0 9 * * 1"}}}, {}),
     ("unsupported_here", {"a": {**EMAIL, "timing": {"event": "booked"}}}, {}),
@@ -104,6 +119,15 @@ def test_each_problem_has_its_code_and_a_cure(code: str, steps: dict[str, Any], 
     assert all(finding.cure and finding.message.endswith(".") for finding in found)
 
 
+def test_short_links_of_our_own_need_an_address() -> None:
+    asking = document({"a": {**EMAIL, "short_links": True}})
+    found = validation.findings(asking, checks=validation.Checks(public=False))
+    assert [(finding.code, finding.severity) for finding in found] == [("short_links_address", "warning")]
+    for value in (False, {"domain": "go.example.org"}, {"provider": "webhook", "endpoint": "https://s.example"}):
+        fine = document({"a": {**EMAIL, "short_links": value}})
+        assert validation.findings(fine, checks=validation.Checks(public=False)) == []
+
+
 def test_two_steps_of_one_key_are_told_apart_when_they_come_from_objects() -> None:
     one = document({"a": EMAIL})
     twice = SequenceDocument("s", "S", (*one.steps, *one.steps))
@@ -114,7 +138,7 @@ def test_every_code_of_the_module_has_a_failing_example() -> None:
     home = Path(validation.__file__)
     text = "".join(path.read_text("utf-8") for path in (home, *(home.parent / "checks").glob("*.py")))
     named = set(re.findall(r'finding\(\s*"(\w+)"', text)) | {"duplicate_position", "missing_topic", "missing_event"}
-    assert named <= {code for code, _, _ in FAILING} | {"duplicate_key"}
+    assert named <= {code for code, _, _ in FAILING} | {"duplicate_key", "short_links_address"}
 
 
 def test_a_round_that_waits_and_a_guarded_end_are_fine() -> None:

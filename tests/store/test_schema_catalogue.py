@@ -245,22 +245,23 @@ def test_no_schema_is_one_finding(empty_database_url):
 
 
 def test_an_older_and_a_newer_schema_name_both_numbers(connection, monkeypatch):
-    later = schema.Migration(2, "later", "create table dripdrop.later (id integer);")
     real = schema.migrations()
+    newest = real[-1].number
+    later = schema.Migration(newest + 1, "later", "create table dripdrop.later (id integer);")
     monkeypatch.setattr(schema, "migrations", lambda: (*real, later))
     (old,) = catalogue.check(connection)
-    assert (old.code, old.message) == ("old_schema", "The schema has version 1; this code needs 2.")
-    assert schema.migrate_on(connection) == [2]
+    assert (old.code, old.message) == ("old_schema", f"The schema has version {newest}; this code needs {newest + 1}.")
+    assert schema.migrate_on(connection) == [newest + 1]
     assert catalogue.check(connection) == []
     monkeypatch.setattr(schema, "migrations", lambda: real)
     (new,) = catalogue.check(connection)
-    assert (new.code, new.message) == ("new_schema", "The schema has version 2; this code needs 1.")
+    assert (new.code, new.message) == ("new_schema", f"The schema has version {newest + 1}; this code needs {newest}.")
 
 
 def test_an_edited_or_forgotten_migration_is_named_and_its_cure_cures_it(connection):
     for change, code in (
-        ("update dripdrop.schema_migrations set checksum = 'other'", "edited_migration"),
-        ("delete from dripdrop.schema_migrations", "missing_migration"),
+        ("update dripdrop.schema_migrations set checksum = 'other' where version = 1", "edited_migration"),
+        ("delete from dripdrop.schema_migrations where version = 1", "missing_migration"),
     ):
         connection.execute(change)
         (finding,) = catalogue.check(connection)
@@ -287,7 +288,7 @@ def test_a_database_that_does_not_answer_is_unavailable():
 @pytest.mark.parametrize("name", ["drip_two", "user", "steps", "x"])
 def test_a_schema_of_another_name_is_checked_alike(empty_database_url, name):
     """Also where the name is a word of SQL, a table's or an alias's."""
-    assert schema.migrate(empty_database_url, name) == [1]
+    assert schema.migrate(empty_database_url, name) == [each.number for each in schema.migrations()]
     assert catalogue.check_database(empty_database_url, name) == []
     with psycopg.connect(empty_database_url) as connection:
         connection.execute(f'drop index "{name}".execution_queue_due'.encode())
@@ -313,7 +314,7 @@ def test_checking_leaves_nothing_behind_and_disturbs_nothing(database, connectio
 @pytest.mark.parametrize("version", [16])
 def test_an_older_server_has_no_findings_either(tmp_path: Path, version):
     with embedded.start(tmp_path, version=version, settings=CARELESS) as server:
-        assert schema.migrate(server.url) == [1]
+        assert schema.migrate(server.url) == [each.number for each in schema.migrations()]
         assert catalogue.check_database(server.url) == []
         with psycopg.connect(server.url) as connection:
             assert connection.info.server_version // 10000 == version

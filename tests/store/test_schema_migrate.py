@@ -11,8 +11,11 @@ import pytest
 from dripdrop.errors import SchemaMismatch
 from dripdrop.store import catalogue, schema
 
-SECOND = schema.Migration(
-    2,
+ALL = [migration.number for migration in schema.migrations()]
+NEWEST = ALL[-1]
+NEXT = NEWEST + 1
+ANOTHER = schema.Migration(
+    NEXT,
     "nicknames",
     "alter table dripdrop.sequences add column nickname text;\n"
     "update dripdrop.sequences set nickname = key || '%s';\n"
@@ -21,18 +24,18 @@ SECOND = schema.Migration(
 
 
 @pytest.fixture
-def with_second(monkeypatch):
+def with_another(monkeypatch):
     real = schema.migrations()
-    monkeypatch.setattr(schema, "migrations", lambda: (*real, SECOND))
+    monkeypatch.setattr(schema, "migrations", lambda: (*real, ANOTHER))
 
 
 def test_setting_up_twice_changes_nothing(empty_database_url):
-    assert schema.migrate(empty_database_url) == [1]
+    assert schema.migrate(empty_database_url) == ALL
     with psycopg.connect(empty_database_url) as connection:
         before = catalogue.installed(connection)
         assert schema.migrate_on(connection) == []
         assert catalogue.installed(connection) == before
-        assert schema.installed_on(connection) == 1
+        assert schema.installed_on(connection) == NEWEST
 
 
 def test_many_who_set_up_at_once_apply_it_once(empty_database_url):
@@ -44,28 +47,28 @@ def test_many_who_set_up_at_once_apply_it_once(empty_database_url):
 
     with ThreadPoolExecutor(6) as pool:
         applied = list(pool.map(one, range(6)))
-    assert sorted(applied) == [[], [], [], [], [], [1]]
+    assert sorted(applied) == [[], [], [], [], [], ALL]
     assert catalogue.check_database(empty_database_url) == []
 
 
-def test_an_upgrade_keeps_what_is_there(database_url, with_second):
+def test_an_upgrade_keeps_what_is_there(database_url, with_another):
     with psycopg.connect(database_url) as connection:
         connection.execute(
             "insert into dripdrop.sequences (tenant_key, key, name, inserted_at, updated_at)"
             " values ('acme', 'welcome', 'Welcome', now(), now())"
         )
-    assert schema.migrate(database_url) == [2]
+    assert schema.migrate(database_url) == [NEXT]
     with psycopg.connect(database_url) as connection:
         rows = connection.execute("select tenant_key, key, nickname, dripdrop.shout(name) from dripdrop.sequences")
         assert rows.fetchall() == [("acme", "welcome", "welcome%s", "WELCOME")]
         noted = connection.execute("select version, name from dripdrop.schema_migrations order by version").fetchall()
-        assert noted == [(1, "schema"), (2, "nicknames")]
+        assert [noted[0], noted[-1]] == [(1, "schema"), (NEXT, "nicknames")]
     assert catalogue.check_database(database_url) == []
 
 
 def test_a_failing_migration_leaves_nothing(database_url, monkeypatch):
     real = schema.migrations()
-    broken = schema.Migration(2, "broken", "create table dripdrop.half (id integer); select 1 / 0;")
+    broken = schema.Migration(NEXT, "broken", "create table dripdrop.half (id integer); select 1 / 0;")
     monkeypatch.setattr(schema, "migrations", lambda: (*real, broken))
     with pytest.raises(psycopg.errors.DivisionByZero):
         schema.migrate(database_url)
@@ -73,27 +76,28 @@ def test_a_failing_migration_leaves_nothing(database_url, monkeypatch):
     assert catalogue.check_database(database_url) == []
 
 
-def test_migrations_can_be_applied_one_by_one(empty_database_url, with_second):
+def test_migrations_can_be_applied_one_by_one(empty_database_url, with_another):
     with psycopg.connect(empty_database_url) as connection:
 
         def ask(text: str):
             cursor = connection.execute(text.encode())
             return cursor.fetchone() if cursor.description else None
 
-        with pytest.raises(SchemaMismatch, match="has schema version 0; 1 must come first"):
-            schema.upgrade(ask, "dripdrop", 2, needed=1)
-        assert schema.upgrade(ask, "dripdrop", 1) == [1]
+        with pytest.raises(SchemaMismatch, match=f"has schema version 0; {NEWEST} must come first"):
+            schema.upgrade(ask, "dripdrop", NEXT, needed=NEWEST)
+        for number in ALL:
+            assert schema.upgrade(ask, "dripdrop", number) == [number]
         assert [finding.code for finding in catalogue.check(connection)] == ["old_schema"]
-        assert schema.upgrade(ask, "dripdrop", 2, needed=1) == [2]
+        assert schema.upgrade(ask, "dripdrop", NEXT, needed=NEWEST) == [NEXT]
         assert schema.upgrade(ask, "dripdrop", 1) == []
-        with pytest.raises(SchemaMismatch, match="needs schema version 3; this code knows 2"):
-            schema.upgrade(ask, "dripdrop", 3)
+        with pytest.raises(SchemaMismatch, match=f"needs schema version {NEXT + 1}; this code knows {NEXT}"):
+            schema.upgrade(ask, "dripdrop", NEXT + 1)
 
 
 def test_an_older_package_refuses_a_newer_schema(database_url):
     with psycopg.connect(database_url) as connection:
-        connection.execute("insert into dripdrop.schema_migrations (version, name, checksum) values (9, 'later', '')")
-        with pytest.raises(SchemaMismatch, match="version 9; this code knows 1"):
+        connection.execute("insert into dripdrop.schema_migrations (version, name, checksum) values (99, 'later', '')")
+        with pytest.raises(SchemaMismatch, match=f"version 99; this code knows {NEWEST}"):
             schema.migrate_on(connection)
 
 
@@ -109,7 +113,7 @@ def test_a_role_that_may_not_create_schemas_uses_one_made_for_it(empty_database_
         connection.execute("create role tenant_of_a_dba")
         connection.execute("create schema dripdrop authorization tenant_of_a_dba")
         connection.execute("set local role tenant_of_a_dba")
-        assert schema.migrate_on(connection) == [1]
+        assert schema.migrate_on(connection) == ALL
         connection.rollback()
 
 

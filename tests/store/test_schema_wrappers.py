@@ -16,7 +16,10 @@ from dripdrop.errors import Conflict, Invalid, NotFound, Refused
 from dripdrop.integrations import alembic as wrapper
 from dripdrop.store import catalogue, schema
 
-SECOND = schema.Migration(2, "later", "create table dripdrop.later (id integer default '1%'::text::char::int);")
+NEWEST = schema.newest()
+NEXT = NEWEST + 1
+HERE, AFTER = f"dripdrop_{NEWEST:04d}", f"dripdrop_{NEXT:04d}"
+ANOTHER = schema.Migration(NEXT, "later", "create table dripdrop.later (id integer default '1%'::text::char::int);")
 
 ENV = """
 import asyncio
@@ -62,10 +65,10 @@ def downgrade() -> None:
 
 
 @pytest.fixture
-def with_second(monkeypatch):
-    """A function that makes this code know a second migration."""
+def with_another(monkeypatch):
+    """A function that makes this code know one more migration."""
     real = schema.migrations()
-    return lambda: monkeypatch.setattr(schema, "migrations", lambda: (*real, SECOND))
+    return lambda: monkeypatch.setattr(schema, "migrations", lambda: (*real, ANOTHER))
 
 
 @pytest.fixture
@@ -90,14 +93,14 @@ def alembic(host: Path, url: str, driver: str = "psycopg"):
 
 def test_the_revision_stands_on_the_head_and_can_be_run_twice(host, empty_database_url):
     file = wrapper.write_alembic(host)
-    assert (file.parent.name, file.name) == ("versions", "dripdrop_0001.py")
+    assert (file.parent.name, file.name) == ("versions", f"{HERE}.py")
     run = alembic(host, empty_database_url)
     run("upgrade", "head")
     assert catalogue.check_database(empty_database_url) == []
     run("stamp", "host_1")
     run("upgrade", "head")
     with psycopg.connect(empty_database_url) as connection:
-        assert connection.execute("select version_num from alembic_version").fetchone() == ("dripdrop_0001",)
+        assert connection.execute("select version_num from alembic_version").fetchone() == (HERE,)
         assert connection.execute("select count(*) from host").fetchone() == (0,)
     with pytest.raises(Refused, match="only goes forward"):
         run("downgrade", "host_1")
@@ -110,38 +113,38 @@ def test_it_leaves_alone_what_setup_did_before(host, empty_database_url):
     assert catalogue.check_database(empty_database_url) == []
 
 
-def test_an_asynchronous_host_runs_it_too(host, empty_database_url, with_second):
+def test_an_asynchronous_host_runs_it_too(host, empty_database_url, with_another):
     pytest.importorskip("greenlet", reason="SQLAlchemy's asyncio needs greenlet")
     wrapper.write_alembic(host)
-    with_second()
+    with_another()
     wrapper.write_alembic(host)
     alembic(host, empty_database_url, "asyncpg")("upgrade", "head")
     assert catalogue.check_database(empty_database_url) == []
 
 
-def test_a_later_upgrade_is_a_revision_of_its_own_with_the_new_numbers_only(host, empty_database_url, with_second):
+def test_a_later_upgrade_is_a_revision_of_its_own_with_the_new_numbers_only(host, empty_database_url, with_another):
     wrapper.write_alembic(host)
-    with pytest.raises(Conflict, match="dripdrop_0001 wraps migration 1 of dripdrop already"):
+    with pytest.raises(Conflict, match=f"{HERE} wraps migration {NEWEST} of dripdrop already"):
         wrapper.write_alembic(host)
     run = alembic(host, empty_database_url)
     run("upgrade", "head")
-    with_second()
+    with_another()
     file = wrapper.write_alembic(host)
     text = file.read_text()
-    assert 'down_revision = "dripdrop_0001"' in text or "down_revision = 'dripdrop_0001'" in text
-    assert "DRIPDROP_MIGRATIONS = (2,)" in text
+    assert f'down_revision = "{HERE}"' in text or f"down_revision = '{HERE}'" in text
+    assert f"DRIPDROP_MIGRATIONS = ({NEXT},)" in text
     assert [finding.code for finding in catalogue.check_database(empty_database_url)] == ["old_schema"]
     run("upgrade", "head")
     assert catalogue.check_database(empty_database_url) == []
 
 
-def test_an_old_revision_applies_its_own_numbers_only(host, empty_database_url, with_second):
+def test_an_old_revision_applies_its_own_numbers_only(host, empty_database_url, with_another):
     wrapper.write_alembic(host)
-    with_second()
+    with_another()
     run = alembic(host, empty_database_url)
-    run("upgrade", "dripdrop_0001")
+    run("upgrade", HERE)
     with psycopg.connect(empty_database_url) as connection:
-        assert schema.installed_on(connection) == 1
+        assert schema.installed_on(connection) == NEWEST
 
 
 def test_each_schema_has_revisions_of_its_own(host, empty_database_url):
@@ -243,36 +246,37 @@ def test_a_django_app_gets_a_migration_that_stands_on_its_last(project, empty_da
         "call('makemigrations', 'shop', check_changes=True, verbosity=0)\n"
         "from shop.models import Order; print(Order.objects.count())",
     )
-    assert printed.split() == ["0002_dripdrop_0001.py", "0"]
-    assert "('shop', '0001_initial')" in (project / "shop" / "migrations" / "0002_dripdrop_0001.py").read_text()
+    assert printed.split() == [f"0002_{HERE}.py", "0"]
+    assert "('shop', '0001_initial')" in (project / "shop" / "migrations" / f"0002_{HERE}.py").read_text()
     assert catalogue.check_database(empty_database_url) == []
     trouble = django(project, "call('migrate', 'shop', '0001', verbosity=0)", fails=True)
     assert "DripDrop's schema only goes forward" in trouble
-    assert "Conflict: 0002_dripdrop_0001 wraps migration 1 of dripdrop already" in django(
+    assert f"Conflict: 0002_{HERE} wraps migration {NEWEST} of dripdrop already" in django(
         project, "write('shop')", fails=True
     )
 
 
 def test_a_later_upgrade_is_a_django_migration_of_its_own(project, empty_database_url):
     django(project, "write('shop')\ncall('migrate', verbosity=0)")
-    second = (
-        f"real = schema.migrations()\nsecond = schema.Migration(2, 'later', {SECOND.text!r})\n"
-        "schema.migrations = lambda: (*real, second)\n"
+    another = (
+        f"real = schema.migrations()\nanother = schema.Migration({NEXT}, 'later', {ANOTHER.text!r})\n"
+        "schema.migrations = lambda: (*real, another)\n"
     )
-    printed = django(project, second + "print(write('shop').name)\ncall('migrate', verbosity=0)")
-    assert printed.strip() == "0003_dripdrop_0002.py"
-    text = (project / "shop" / "migrations" / "0003_dripdrop_0002.py").read_text()
-    assert "('shop', '0002_dripdrop_0001')" in text
-    assert "DRIPDROP_MIGRATIONS = (2,)" in text
+    printed = django(project, another + "print(write('shop').name)\ncall('migrate', verbosity=0)")
+    assert printed.strip() == f"0003_{AFTER}.py"
+    text = (project / "shop" / "migrations" / f"0003_{AFTER}.py").read_text()
+    assert f"('shop', '0002_{HERE}')" in text
+    assert f"DRIPDROP_MIGRATIONS = ({NEXT},)" in text
     with psycopg.connect(empty_database_url) as connection:
-        assert schema.installed_on(connection) == 2
+        assert schema.installed_on(connection) == NEXT
 
 
 def test_a_django_migration_that_fails_leaves_nothing(project, empty_database_url):
     django(project, "write('shop')")
     broken = (
-        "real = schema.migrations()[0]\n"
-        "schema.migrations = lambda: (schema.Migration(1, 'schema', real.text + 'select 1 / 0;'),)\n"
+        "*real, last = schema.migrations()\n"
+        "last = schema.Migration(last.number, last.name, last.text + 'select 1 / 0;')\n"
+        "schema.migrations = lambda: (*real, last)\n"
     )
     assert "division by zero" in django(project, broken + "call('migrate', verbosity=0)", fails=True)
     assert [finding.code for finding in catalogue.check_database(empty_database_url)] == ["no_schema"]
@@ -296,7 +300,7 @@ def test_without_django_set_up_a_folder_is_enough(project, tmp_path):
     file = write_django(str(project / "shop"))
     assert "('shop', '0001_initial')" in file.read_text()
     (project / "new").mkdir()
-    assert write_django(str(project / "new"), "mine").name == "0001_dripdrop_0001_mine.py"
+    assert write_django(str(project / "new"), "mine").name == f"0001_{HERE}_mine.py"
     with pytest.raises(NotFound, match="no Django app"):
         write_django(str(project / "nowhere"))
 

@@ -44,7 +44,8 @@ def render(
     `event` is the data of the event that the step waited for; `resolve` finds the function of a module template;
     `missing` hears the name of each variable that was printed and is not there. `sms_max_chars` None leaves the length
     of a text to a later `messages.measure`. Raises `Invalid`: `template`, `missing_subject`, `empty_body`,
-    `sms_too_long`, `missing_url`, `missing_recipient`, `missing_chat_id`, `missing_topic`, `missing_event`, `address`, `payload`, `attachment`, `template_module`.
+    `sms_too_long`, `missing_url`, `missing_recipient`, `missing_chat_id`, `missing_topic`, `missing_event`, `address`,
+    `payload`, `attachment`, `template_module`.
     """
     if step.template_type == "module":
         fields = _ask_module(step, _enrollment(version, data, system), answers, resolve)

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from dripdrop.errors import Finding
-from dripdrop.rules.checks import content, paths, times
+from dripdrop.rules.checks import content, links, paths, times
 from dripdrop.rules.checks.common import Checks, CheckTemplate, Found, TemplateProblem, later, nearest
 from dripdrop.rules.checks.conditions import conditions
 from dripdrop.rules.definition import CHANNELS, Step
@@ -28,7 +28,6 @@ LATER_STEP_KEYS = (
     "repeat",
     "late",
     "reply_behavior",
-    "short_links",
     "spintax",
     "variants",
     "locales",
@@ -72,6 +71,7 @@ def errors(found: Sequence[Finding]) -> list[Finding]:
 def _sequence(document: SequenceDocument) -> Found:
     yield from _words(document, document.config, ())
     yield from times.hours(document, document.config, ())
+    yield from links.short_links(document, document.metadata.get("short_links"), ("metadata", "short_links"))
     if document.mode == "outbound":
         yield later(document, ("mode",), "Cold outbound")
     if document.hook_module:
@@ -92,6 +92,7 @@ def _step(document: SequenceDocument, step: Step, at: Path, known: Checks) -> Fo
     if retries is not None and (type(retries) is not int or not 0 <= retries <= 1_000):
         cure = "Write how many times to send again after the first, such as 5."
         yield document.finding("retries", (*at, "retries"), "`retries` is no number from 0 to 1000.", cure)
+    yield from links.short_links(document, step.config.get("short_links"), (*at, "short_links"), public=known.public)
     for name in LATER_STEP_KEYS:
         if step.config.get(name):
             yield later(document, (*at, name), f"`{name}`")
