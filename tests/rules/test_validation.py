@@ -74,7 +74,6 @@ FAILING: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("unknown_word", {"a": EMAIL}, {"reentry": "maybe"}),
     ("retries", {"a": {**EMAIL, "retries": -1}}, {}),
     ("retries", {"a": {**EMAIL, "retries": 1001}}, {}),
-    ("short_links", {"a": {**EMAIL, "short_links": "yes"}}, {}),
     ("short_links", {"a": EMAIL}, {"metadata": {"short_links": 3}}),
     ("unknown_key", {"a": {**EMAIL, "short_links": {"domian": "go.example.org"}}}, {}),
     ("short_links_value", {"a": {**EMAIL, "short_links": {"domain": 3}}}, {}),

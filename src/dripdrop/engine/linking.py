@@ -93,7 +93,7 @@ async def shortened(runtime: Runtime, subject: Subject, message: Message, config
         made, failed = await work.make(missing)
         short |= made
     if failed is not None and settings.on_error == "fail":
-        told = {"reason": "short_link", "short_link": failed.reason}
+        told = {"reason": f"short_link_{failed.reason}"}
         if failed.kind == "permanent":
             return Rejected("permanent", "message", detail=told)
         return Rejected("temporary", "adapter", detail=told)
