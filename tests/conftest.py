@@ -58,6 +58,9 @@ class Postgres:
             self.run("drop database {} with (force)", name)
 
 
+# What a test starts runs this tree's code too, wherever it is started and whatever is installed.
+os.environ["PYTHONPATH"] = str(Path(__file__).parents[1] / "src")
+
 SYSTEM_PACKAGES = Path(__file__).parents[1] / "scripts" / "system-packages.txt"
 # Where nothing may be skipped, a skip is a failure: `make check` as root on Debian.
 NO_SKIP = os.environ.get("DRIPDROP_NO_SKIP", "") not in ("", "0")
