@@ -120,3 +120,61 @@ def test_the_next_opening_is_the_first_open_minute(
     while not open_at(wanted, span, place):
         wanted += timedelta(minutes=1)
     assert found == wanted
+
+
+NAMES = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+
+
+@given(
+    st.lists(st.sampled_from(NAMES), min_size=1, unique=True),
+    st.integers(0, 1439),
+    st.integers(1, 1440),
+    st.integers(0, 7 * 1440 - 1),
+    st.sampled_from(["Europe/Vienna", "America/New_York", "Asia/Kathmandu", "Australia/Lord_Howe"]),
+)
+def test_days_from_to_is_open_on_those_days_and_runs_past_midnight(
+    days: list[str], start: int, end: int, minute: int, zone: str
+) -> None:
+    clock = [f"{each // 60:02}:{each % 60:02}" for each in (start, end)]
+    found = window({"days": days, "from": clock[0], "to": clock[1]})
+    local = datetime(2030, 5, 6, tzinfo=ZoneInfo(zone)) + timedelta(minutes=minute)  # a Monday, no change that week
+    today, now = NAMES[local.weekday()] in days, local.hour * 60 + local.minute
+    yesterday = NAMES[local.weekday() - 1] in days
+    if start == end:
+        wanted = today
+    elif start < end:
+        wanted = today and start <= now < end
+    else:
+        wanted = (today and now >= start) or (yesterday and now < end)
+    assert allowed(local.astimezone(UTC), found, zone) is wanted
+
+
+def test_days_from_to_may_leave_things_out() -> None:
+    assert window({"days": "weekdays"}) == window({"weekdays": True})
+    assert window({"days": ["Mondays", "sat"], "from": 9}) == window({"mon": [9, 24], "sat": [9, 24]})
+    assert window({"from": "9:30", "to": "17:00"}) == window(["9:30", "17:00"])
+    closed = window({"days": ["fri"], "from": 9, "to": 17, "holidays": ["2030-03-01"]})
+    assert not allowed(datetime(2030, 3, 1, 12, tzinfo=UTC), closed, "Etc/UTC")
+    assert allowed(datetime(2030, 3, 8, 12, tzinfo=UTC), closed, "Etc/UTC")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"days": []},
+        {"days": ["someday"]},
+        {"days": [1]},
+        {"days": 5},
+        {"days": {"mon": True}},
+        {"days": ["mon"], "start": 9},
+        {"days": ["mon"], "tue": [9, 17]},
+        {"from": "25:00"},
+        {"from": 9, "to": None},
+        {"days": ["mon"], "holidays": ["christmas"]},
+    ],
+)
+def test_a_malformed_list_of_days_is_refused(value: Any) -> None:
+    with pytest.raises(Invalid) as refused:
+        parse(value)
+    assert refused.value.code == "window"
+    assert refused.value.cure

@@ -5,6 +5,7 @@ Scalars are compared as text, order needs numbers (or dates) on both sides, and 
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
@@ -16,10 +17,12 @@ import orjson
 from dripdrop.rules.dates import aware, day_of, instant_of
 
 OPERATORS = ("==", "!=", ">", ">=", "<", "<=", "in", "contains")
+# Longer texts are no numbers: Python reads only so many digits, and none of them would be worth keeping.
+MAX_DIGITS = 4_000
 ORDERED = frozenset({">", ">=", "<", "<="})
 
 _NUMBER = re.compile(r"[+-]?[0-9]+(?:(\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)")
-_INTEGER = re.compile(r"[+-]?[0-9]{1,4000}")
+_INTEGER = re.compile(r"[+-]?[0-9]+")
 
 
 def field_path(data: Any, path: str | None) -> Any:
@@ -161,14 +164,16 @@ def _number(value: Any) -> int | float | None:
         return value
     if isinstance(value, (Mapping, list, tuple, date)):
         return None
-    return _numeral(as_text(value))
+    text = as_text(value)
+    return _numeral(text) if len(text) <= MAX_DIGITS else None
 
 
 @lru_cache(maxsize=1024)
 def _numeral(text: str) -> int | float | None:
     if _INTEGER.fullmatch(text):
         return int(text)
-    return float(text) if _NUMBER.fullmatch(text) else None
+    number = float(text) if _NUMBER.fullmatch(text) else math.inf
+    return None if math.isinf(number) else number
 
 
 def _moment(value: Any) -> datetime | None:
