@@ -189,7 +189,7 @@ def test_a_definition_that_contains_itself_is_refused() -> None:
 
 @pytest.mark.parametrize("value", ["a\x00b", "\ud800", 2**70, float("inf"), object(), {"a\x00": 1}])
 def test_what_json_or_postgres_cannot_hold_is_refused(value: Any) -> None:
-    assert problems({"sequence": "s", "metadata": {"x": value}}) == [("not_plain", "document")]
+    assert problems({"sequence": "s", "metadata": {"x": value}}) == [("not_plain", "metadata.x")]
 
 
 def test_a_digest_changes_with_the_content_and_not_with_name_or_order_of_keys() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import jsonschema
 import pytest
 from documents import documents
-from hypothesis import given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
@@ -17,6 +17,8 @@ from dripdrop.cli.json_schema import json_schema
 from dripdrop.rules import keys, validation
 from dripdrop.rules.document import SEQUENCE_KEYS, STEP_KEYS, SequenceDocument, canonical, digest
 from dripdrop.rules.reading import read
+from dripdrop.services import sources
+from dripdrop.services.places import json_places, toml_places
 
 SCHEMA = json_schema()
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
@@ -101,6 +103,62 @@ def test_every_key_may_be_left_empty(name: str) -> None:
             VALIDATOR.validate(source)
 
 
+def loaded(text: str, notation: str) -> SequenceDocument:
+    (each,) = sources.load_text(text, notation=notation)
+    assert each.findings == []
+    assert each.document is not None
+    return each.document
+
+
+@settings(max_examples=40, deadline=None)
 @given(documents())
-def test_json_and_back_changes_nothing(one: SequenceDocument) -> None:
-    assert json.loads(json.dumps(canonical(one))) == canonical(one)
+def test_yaml_and_json_say_the_same(one: SequenceDocument) -> None:
+    once = document(canonical(one))
+    assert loaded(yaml_of(canonical(one)), "yaml") == once
+    assert loaded(json.dumps(canonical(one), indent=1), "json") == once
+
+
+def toml_of(value: Any) -> str:
+    """An inline value: TOML reads the escapes of JSON."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{toml_of(str(key))} = {toml_of(each)}" for key, each in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(toml_of, value)) + "]"
+    return json.dumps(value, ensure_ascii=False)
+
+
+def without_null(value: Any) -> Any:
+    """The same in words that TOML has: no null, so a way to the end says `complete`."""
+    if isinstance(value, dict):
+        kept = {key: without_null(each) for key, each in value.items() if each is not None}
+        return {**kept, "goto": "complete"} if "goto" in value and value["goto"] is None else kept
+    return [without_null(each) for each in value] if isinstance(value, list) else value
+
+
+@settings(deadline=None)
+@given(documents())
+def test_toml_says_the_same(one: SequenceDocument) -> None:
+    assume(all(step.position is not None for step in one.steps))
+    said = canonical(one)
+    text = "".join(f"{name} = {toml_of(without_null(each))}\n" for name, each in said.items())
+    assert loaded(text, "toml") == document(said)
+
+
+@settings(deadline=None)
+@given(documents())
+def test_every_line_and_column_in_toml_and_json_is_where_the_key_stands(one: SequenceDocument) -> None:
+    said = without_null(canonical(one))
+    steps = said.pop("steps")
+    tables = "".join(
+        f"[steps.{toml_of(key)}]\n" + "".join(f"  {name} = {toml_of(each)}\n" for name, each in step.items())
+        for key, step in steps.items()
+    )
+    toml = "".join(f"{name} = {toml_of(each)}\n" for name, each in said.items()) + tables
+    text = json.dumps({**said, "steps": steps}, indent=2, ensure_ascii=False)
+    for written, places in ((toml, toml_places(toml)), (text, json_places(text)[0])):
+        lines = written.split("\n")
+        for at, (line, column) in places.items():
+            if at and isinstance(at[-1], str):
+                here = lines[line][column:]
+                named = (at[-1], json.dumps(at[-1], ensure_ascii=False), f"[steps.{json.dumps(at[-1])}]", "[steps.")
+                assert here.startswith(named), (at, here)

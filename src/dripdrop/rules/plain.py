@@ -26,6 +26,22 @@ def plain(value: Any) -> Any:
     return _Copy().of(value, 0)
 
 
+def culprit(value: Any) -> tuple[str | int, ...]:
+    """The path of the first value that `plain` refuses for what it is; () where it is the whole."""
+    if isinstance(value, Mapping):
+        entries: Any = value.items()
+    elif isinstance(value, (list, tuple)):
+        entries = enumerate(value)
+    else:
+        return ()
+    for key, each in entries:
+        try:
+            plain(each)
+        except Invalid as trouble:
+            return (key if isinstance(key, int) else str(key), *(culprit(each) if trouble.code == "not_plain" else ()))
+    return ()
+
+
 class _Copy:
     def __init__(self) -> None:
         # An alias costs one line of YAML and may stand for a million nodes.

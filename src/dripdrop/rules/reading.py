@@ -22,7 +22,7 @@ from dripdrop.rules.document import (
     located,
     phrase_of,
 )
-from dripdrop.rules.plain import plain
+from dripdrop.rules.plain import culprit, plain
 from dripdrop.rules.shapes import Shape, misfits, unknown
 
 SEQUENCE_KEY = re.compile(r"[a-z0-9][a-z0-9_-]*")
@@ -52,7 +52,9 @@ def read(source: Any) -> tuple[SequenceDocument | None, list[Finding]]:
     try:
         value = plain(source)
     except Invalid as trouble:
-        return None, trouble.findings
+        at = culprit(source) if trouble.code == "not_plain" else ()
+        reader.note(trouble.code, at, trouble.message, trouble.cure)
+        return None, reader.findings
     if not isinstance(value, dict):
         reader.note("not_a_mapping", (), "A definition is a mapping.", "Begin with `sequence:` and `steps:`.")
         return None, reader.findings

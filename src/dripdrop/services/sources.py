@@ -6,23 +6,21 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
-
-from ruamel.yaml import YAML
-from ruamel.yaml.constructor import ConstructorError, DuplicateKeyError, RoundTripConstructor
-from ruamel.yaml.error import YAMLError
 
 from dripdrop.errors import Finding, Invalid
 from dripdrop.rules.document import SequenceDocument
 from dripdrop.rules.reading import read
+from dripdrop.services.inclusion import MAX_FILE_BYTES, text_of
+from dripdrop.services.notations import NOTATIONS, parse
 
-SUFFIXES = (".yaml", ".yml")
+__all__ = ["MAX_FILE_BYTES", "Loaded", "documents", "files", "in_file", "load_file", "load_paths", "load_text"]
+
 MAX_SOURCE_BYTES = 2_000_000
-MAX_FILE_BYTES = 500_000
 MAX_FILES = 1_000
 MAX_BRACKETS = 200
 _BRACKET = re.compile(r"[\[\]{}]")
-_CURE = "Mend the YAML there."
+# A folder may hold JSON and TOML of other kinds: theirs has no such key.
+_SEQUENCE = re.compile(r"""^[\s{]*["']?sequence["']?\s*[=:]""", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +33,10 @@ class Loaded:
 
 
 def load_paths(paths: Sequence[str | Path]) -> list[Loaded]:
-    """Every document of files and folders (their .yaml and .yml files, by name); never raises for what is in them."""
+    """Every document of files and folders, by name; never raises for what is in them.
+
+    In a folder all .yaml and .yml files are looked at, and those .toml and .json files that have a key `sequence`.
+    """
     loaded = [each for path in files(paths) for each in load_file(path)]
     return _without_doubles(loaded)
 
@@ -54,7 +55,7 @@ def files(paths: Sequence[str | Path]) -> list[Path]:
     found: list[Path] = []
     for path in map(Path, paths):
         if path.is_dir():
-            found += sorted(each for each in path.rglob("*") if each.suffix in SUFFIXES and each.is_file())
+            found += sorted(each for each in path.rglob("*") if each.is_file() and _is_definition(each))
         elif path.is_file():
             found.append(path)
         else:
@@ -64,25 +65,36 @@ def files(paths: Sequence[str | Path]) -> list[Path]:
     return found
 
 
+def _is_definition(path: Path) -> bool:
+    notation = NOTATIONS.get(path.suffix.lower())
+    if notation in (None, "yaml"):
+        return notation is not None
+    text, problem = text_of(path, MAX_SOURCE_BYTES)
+    return problem is None and _SEQUENCE.search(text) is not None
+
+
 def load_file(path: Path) -> list[Loaded]:
-    """Every document of one file."""
-    text, problem = _text(path, MAX_SOURCE_BYTES)
+    """Every document of one file; what is neither .toml nor .json is YAML."""
+    text, problem = text_of(path, MAX_SOURCE_BYTES)
     if problem is not None:
         return [Loaded(str(path), None, [problem])]
-    return load_text(text, name=str(path), folder=path.parent)
+    return load_text(text, name=str(path), folder=path.parent, notation=NOTATIONS.get(path.suffix.lower(), "yaml"))
 
 
-def load_text(text: str, *, name: str = "document", folder: Path | None = None) -> list[Loaded]:
-    """Every document of a YAML text; `!file` is only possible with a folder that it must stay in."""
+def load_text(text: str, *, name: str = "document", folder: Path | None = None, notation: str = "yaml") -> list[Loaded]:
+    """Every document of a text in `yaml`, `toml` or `json`; files are only taken in from a folder, and stay in it."""
     if len(text) > MAX_SOURCE_BYTES or _depth(text) > MAX_BRACKETS:
         message = "The text is too large, or nested too deeply."
         return [Loaded(name, None, [Finding("too_large", name, message, "Split it.")])]
-    parser = _parser(folder)
-    try:
-        sources = [source for source in parser.load_all(text) if source is not None]
-    except (YAMLError, Invalid, RecursionError, ValueError) as trouble:
-        return [Loaded(name, None, [_unreadable(trouble, name)])]
-    return [_loaded(source, name) for source in sources] or [_empty(name)]
+    parsed = parse(text, notation, name, folder)
+    if not parsed.sources:
+        return [Loaded(name, None, parsed.findings or [_empty(name)])]
+    loaded = []
+    for place, source in enumerate(parsed.sources):
+        document, findings = read(source)
+        ahead = parsed.findings if place == 0 else []
+        loaded.append(Loaded(name, document, [in_file(each, name) for each in (*ahead, *findings)]))
+    return loaded
 
 
 def _depth(text: str) -> int:
@@ -94,72 +106,13 @@ def _depth(text: str) -> int:
     return deepest
 
 
-def _loaded(source: Any, name: str) -> Loaded:
-    document, findings = read(source)
-    return Loaded(name, document, [in_file(each, name) for each in findings])
-
-
 def in_file(finding: Finding, name: str) -> Finding:
     """The finding with its file named, where there is one."""
-    return finding if name == "document" else replace(finding, path=f"{name}: {finding.path}")
+    return finding if name in ("document", finding.path) else replace(finding, path=f"{name}: {finding.path}")
 
 
-def _empty(name: str) -> Loaded:
-    return Loaded(name, None, [Finding("empty", name, "There is no definition in it.", "Begin with `sequence:`.")])
-
-
-def _parser(folder: Path | None) -> YAML:
-    parser = YAML(typ="rt", pure=True)
-    parser.version = "1.2"
-    # A class of its own: constructors of tags are kept on the class, and each file has its own folder.
-    parser.Constructor = type("_Constructor", (RoundTripConstructor,), {})
-    parser.Constructor.add_constructor("!file", lambda maker, node: _included(maker, node, folder))
-    return parser
-
-
-def _included(maker: Any, node: Any, folder: Path | None) -> str:
-    """The text of a file beside the definition: no other folder, no link out of it, not too large."""
-    name = str(getattr(node, "value", "")).strip()
-    if folder is None:
-        raise _refused(node, "`!file` is not possible here.", "Write the text itself.")
-    home = folder.resolve()
-    wanted = (home / name).resolve()
-    if not name or Path(name).is_absolute() or not wanted.is_relative_to(home):
-        raise _refused(node, f"The file {name!r} is outside of the definition's folder.", "Move it into that folder.")
-    text, problem = _text(wanted, MAX_FILE_BYTES)
-    if problem is not None:
-        raise _refused(node, problem.message.replace(str(wanted), name), problem.cure)
-    return text
-
-
-def _refused(node: Any, message: str, cure: str) -> ConstructorError:
-    return ConstructorError(None, None, f"{message} {cure}", node.start_mark)
-
-
-def _text(path: Path, most: int) -> tuple[str, Finding | None]:
-    try:
-        if not path.is_file():
-            return "", Finding("no_such_file", str(path), f"There is no file {path}.", "Check its name.")
-        if path.stat().st_size > most:
-            return "", Finding("too_large", str(path), f"{path} has more than {most} bytes.", "Make it smaller.")
-        return path.read_text("utf-8"), None
-    except (OSError, UnicodeDecodeError) as trouble:
-        message = f"{path} cannot be read: {type(trouble).__name__}."
-        return "", Finding("unreadable_file", str(path), message, "It must be a readable UTF-8 file.")
-
-
-def _unreadable(trouble: Exception, name: str) -> Finding:
-    """One finding for a text that is no YAML: at the place where it stopped being so."""
-    if isinstance(trouble, RecursionError):
-        return Finding("too_large", name, "The text is nested too deeply.", "Make it smaller.")
-    mark = getattr(trouble, "problem_mark", None) or getattr(trouble, "context_mark", None)
-    problem = str(getattr(trouble, "problem", None) or trouble).strip().splitlines()[0]
-    place = (mark.line + 1, mark.column + 1) if mark is not None else (None, None)
-    if isinstance(trouble, DuplicateKeyError):
-        key = problem.partition('"')[2].partition('"')[0]
-        return Finding("duplicate_key", name, f"The key {key!r} stands there twice.", "Remove one of them.", *place)
-    code = "file" if isinstance(trouble, ConstructorError) else "yaml"
-    return Finding(code, name, f"{problem[:1].upper()}{problem[1:]}.".replace("..", "."), _CURE, *place)
+def _empty(name: str) -> Finding:
+    return Finding("empty", name, "There is no definition in it.", "Begin with `sequence:`.")
 
 
 def _without_doubles(loaded: list[Loaded]) -> list[Loaded]:
