@@ -16,6 +16,7 @@ from dripdrop.operations import (
     drafting,
     enrolling,
     explaining,
+    hooking,
     provisioning,
     reporting,
     resolving,
@@ -24,8 +25,10 @@ from dripdrop.operations import (
     tracking,
 )
 from dripdrop.operations.enrolling import Result
+from dripdrop.operations.hooking import HookName
 from dripdrop.rules.message import Message
 from dripdrop.rules.outcome import Outcome
+from dripdrop.services.hook_tests import Tried
 from dripdrop.store.flow import Flow
 from dripdrop.store.scope import Scope
 
@@ -44,9 +47,9 @@ class _AsyncSequences(Group):
     add_transition = Awaited(drafting.add_transition)
     add_condition = Awaited(drafting.add_condition)
     validate = Awaited(authoring.validate, "checks")
-    activate = Awaited(authoring.activate, "checks")
+    activate = Awaited(authoring.activate, "checks", "keyring")
     archive = Awaited(authoring.archive)
-    apply = Awaited(authoring.apply, "checks")
+    apply = Awaited(authoring.apply, "checks", "keyring")
     active_version = Awaited(authoring.active_version)
     max_version_number = Awaited(authoring.max_version_number)
     latest_step = Awaited(authoring.latest_step)
@@ -89,6 +92,22 @@ class _AsyncAdapters(Group):
         """Ask the provider whether the adapter would work: None is good, text says what is wrong."""
         found = await self.get(adapter)
         return await self._owner._work("check_adapter", found)  # type: ignore[no-any-return]
+
+
+class _AsyncHooks(Group):
+    """HTTP endpoints that sequences ask."""
+
+    create = Awaited(hooking.create, "keyring")
+    update = Awaited(hooking.update, "keyring")
+    get = Awaited(hooking.get)
+    list = Awaited(hooking.list_)
+
+    async def test(self, hook: HookName, data: Mapping[str, Any] | None = None) -> Tried:
+        """Call it for nobody, past every cache, with `data` as its variables; a redacted result is kept with it."""
+        found = await self.get(hook)
+        tried, kept = await self._owner._work("test_hook", found, data or {})
+        await self._run(lambda now, scope: hooking.noted(now, scope, found, kept))
+        return tried  # type: ignore[no-any-return]
 
 
 class _AsyncSuppressions(Group):
@@ -152,6 +171,7 @@ class AsyncDripDrop(Facade):
         self.enrollments = _AsyncEnrollments(self)
         self.executions = _AsyncExecutions(self)
         self.adapters = _AsyncAdapters(self)
+        self.hooks = _AsyncHooks(self)
         self.suppressions = _AsyncSuppressions(self)
         self.events = _AsyncEvents(self)
         self.message_events = _AsyncMessageEvents(self)

@@ -16,6 +16,7 @@ from dripdrop.operations import (
     drafting,
     enrolling,
     explaining,
+    hooking,
     provisioning,
     reporting,
     resolving,
@@ -24,8 +25,10 @@ from dripdrop.operations import (
     tracking,
 )
 from dripdrop.operations.enrolling import Result
+from dripdrop.operations.hooking import HookName
 from dripdrop.rules.message import Message
 from dripdrop.rules.outcome import Outcome
+from dripdrop.services.hook_tests import Tried
 from dripdrop.store.flow import Flow
 from dripdrop.store.scope import Scope
 
@@ -44,9 +47,9 @@ class _Sequences(Group):
     add_transition = Sync(drafting.add_transition)
     add_condition = Sync(drafting.add_condition)
     validate = Sync(authoring.validate, "checks")
-    activate = Sync(authoring.activate, "checks")
+    activate = Sync(authoring.activate, "checks", "keyring")
     archive = Sync(authoring.archive)
-    apply = Sync(authoring.apply, "checks")
+    apply = Sync(authoring.apply, "checks", "keyring")
     active_version = Sync(authoring.active_version)
     max_version_number = Sync(authoring.max_version_number)
     latest_step = Sync(authoring.latest_step)
@@ -89,6 +92,22 @@ class _Adapters(Group):
         """Ask the provider whether the adapter would work: None is good, text says what is wrong."""
         found = self.get(adapter)
         return self._owner._work("check_adapter", found)  # type: ignore[no-any-return]
+
+
+class _Hooks(Group):
+    """HTTP endpoints that sequences ask."""
+
+    create = Sync(hooking.create, "keyring")
+    update = Sync(hooking.update, "keyring")
+    get = Sync(hooking.get)
+    list = Sync(hooking.list_)
+
+    def test(self, hook: HookName, data: Mapping[str, Any] | None = None) -> Tried:
+        """Call it for nobody, past every cache, with `data` as its variables; a redacted result is kept with it."""
+        found = self.get(hook)
+        tried, kept = self._owner._work("test_hook", found, data or {})
+        self._run(lambda now, scope: hooking.noted(now, scope, found, kept))
+        return tried  # type: ignore[no-any-return]
 
 
 class _Suppressions(Group):
@@ -152,6 +171,7 @@ class DripDrop(Facade):
         self.enrollments = _Enrollments(self)
         self.executions = _Executions(self)
         self.adapters = _Adapters(self)
+        self.hooks = _Hooks(self)
         self.suppressions = _Suppressions(self)
         self.events = _Events(self)
         self.message_events = _MessageEvents(self)

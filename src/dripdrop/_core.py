@@ -92,6 +92,11 @@ class Core:
             )
         return found
 
+    @cached_property
+    def modules(self) -> Modules:
+        """The host's hook modules."""
+        return Modules(self.plugins)
+
     def vault(self) -> Vault:
         """Seals and opens with the keys of this moment."""
         config = self.config()
@@ -125,7 +130,7 @@ class Core:
             return await database.run(lambda now: hooks.listed(version.tenant_key, version.sequence_id))
 
         return Hooks(
-            Modules(self.plugins),
+            self.modules,
             self.telemetry,
             Endpoints(sender, wire),
             defined,

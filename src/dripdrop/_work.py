@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -17,14 +18,18 @@ from dripdrop.engine.dispatcher import Run
 from dripdrop.engine.runtime import BUILT_IN_SCHEDULER, Runtime
 from dripdrop.engine.worker import Worker
 from dripdrop.errors import BadSettings, Finding, Invalid
-from dripdrop.operations import reporting
+from dripdrop.hooks.http import Endpoints
+from dripdrop.operations import hooking, reporting
+from dripdrop.rendering import wire
 from dripdrop.rules import links
 from dripdrop.rules.message import Message
 from dripdrop.rules.outcome import Outcome, Rejected
 from dripdrop.rules.recipients import normalize
-from dripdrop.services import judging, sending
-from dripdrop.store import schema
+from dripdrop.services import hook_tests, judging, sending
+from dripdrop.services.hook_tests import Tried
+from dripdrop.store import hooks, schema
 from dripdrop.store.adapters import Adapter, credentials
+from dripdrop.store.hooks import Hook
 from dripdrop.store.scope import Scope
 
 
@@ -57,7 +62,15 @@ class Work:
                 return self.core.provider
             case "checks":
                 public = bool(self.core.config().public_url)
-                return judging.checks(self.core.plugins.channels(), public=public, trusted=scope.tenant == "")
+                return judging.checks(
+                    self.core.plugins.channels(),
+                    public=public,
+                    trusted=scope.tenant == "",
+                    modules=self.core.modules,
+                    http_allow=self.core.config().http_allow,
+                )
+            case "keyring":
+                return hooking.Keyring(self.core.vault, os.environ, tuple(self.core.config().http_allow))
         raise KeyError(name)
 
     async def run_due(self, *, limit: int | None = None) -> Run:
@@ -90,6 +103,15 @@ class Work:
         config = {**adapter.config, **credentials(adapter, self.core.vault()), "now": sending.utc_now(self.core.clock)}
         timeout = self.core.config().adapter_timeout_seconds
         return await sending.check_adapter(runtime.speaker, provider, config, timeout=timeout)
+
+    async def test_hook(self, hook: Hook, data: Mapping[str, Any]) -> tuple[Tried, Mapping[str, Any]]:
+        """What came of it, and what may be kept of that."""
+        sender = self.runtime().sender
+        assert sender is not None
+        auth = hooks.credentials(hook, self.core.vault()) if hook.auth_sealed else {}
+        now = sending.utc_now(self.core.clock)
+        tried = await hook_tests.test(Endpoints(sender, wire), hook, auth, data, now=now)
+        return tried, tried.kept(self.core.config().redaction_patterns)
 
     async def send_test(
         self, now: datetime, version: Any, step: Any, to: str, data: Mapping[str, Any], adapter: Adapter | None = None

@@ -81,7 +81,7 @@ def said(body: Any = {"score": 85}, status: int = 200, **headers: str) -> HttpRe
 
 def a_hook(**more: Any) -> Hook:
     given: dict[str, Any] = {"key": "score", "name": "Score", "url": "https://crm.example.com/score", "retry_count": 0}
-    return Hook(id=uuid4(), sequence_id=uuid4(), tenant_key="", **{**given, **more})
+    return Hook(id=uuid4(), sequence_id=uuid4(), sequence_key="onboarding", tenant_key="", **{**given, **more})
 
 
 async def ask(subject, hook, *answers, auth=(), naps=None, gate=None):

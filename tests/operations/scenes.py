@@ -20,6 +20,7 @@ from dripdrop.operations import (
     drafting,
     enrolling,
     explaining,
+    hooking,
     keeping,
     linking,
     provisioning,
@@ -33,10 +34,13 @@ from dripdrop.operations.delivering import Closing, Opened, Opening
 from dripdrop.operations.dispatching import Judged, Policy
 from dripdrop.rules import gates, links
 from dripdrop.rules.claim import Claim
+from dripdrop.rules.definition import Condition, Transition
+from dripdrop.rules.document import SequenceDocument
 from dripdrop.rules.outcome import Accepted, Rejected, Unknown
 from dripdrop.store.database import configure
 from dripdrop.store.enrollments import Enrollment
 from dripdrop.store.flow import Flow
+from dripdrop.store.hooks import Hook
 from dripdrop.store.links import Fresh
 from dripdrop.store.runners import run_sync
 from dripdrop.store.scope import GLOBAL
@@ -611,6 +615,65 @@ def _(stage: Stage) -> Any:
 @reading("provisioning.default")
 def _(stage: Stage) -> Any:
     return lambda: provisioning.default(NOW, GLOBAL, "email")
+
+
+# Hooks
+
+HOOKED: Mapping[str, Any] = {**DOCUMENT, "http_hooks": {"score": {"url": "https://crm.example.com/score"}}}
+KEYS = hooking.Keyring(lambda: VAULT)
+
+
+def a_hook(stage: Stage) -> Hook:
+    url = "https://crm.example.com/seats"
+    return stage.do(hooking.create(NOW, GLOBAL, "onboarding", key="seats", url=url))
+
+
+@scene("hooking.create")
+def _(stage: Stage) -> Any:
+    url, auth = "https://crm.example.com/score", {"bearer": "secret"}
+    return lambda: hooking.create(NOW, GLOBAL, "onboarding", key="score", url=url, auth=auth, keyring=KEYS)
+
+
+@scene("hooking.update")
+def _(stage: Stage) -> Any:
+    hook = a_hook(stage)
+    return lambda: hooking.update(NOW, GLOBAL, hook, retry_count=5, auth={"bearer": "secret"}, keyring=KEYS)
+
+
+@reading("hooking.get")
+def _(stage: Stage) -> Any:
+    a_hook(stage)
+    return lambda: hooking.get(NOW, GLOBAL, "onboarding/seats")
+
+
+@reading("hooking.list_")
+def _(stage: Stage) -> Any:
+    a_hook(stage)
+    return lambda: hooking.list_(NOW, GLOBAL)
+
+
+@scene("hooking.noted")
+def _(stage: Stage) -> Any:
+    hook = a_hook(stage)
+    return lambda: hooking.noted(NOW, GLOBAL, hook, {"outcome": "answered"})
+
+
+@scene("hooking.carry")
+def _(stage: Stage) -> Any:
+    return lambda: hooking.carry(NOW, stage.applied.sequence, HOOKED["http_hooks"], KEYS)
+
+
+@reading("hooking.known")
+def _(stage: Stage) -> Any:
+    a_hook(stage)
+    asks = Condition("hook", "seats", ">", 5)
+    document = SequenceDocument("onboarding", "Onboarding", (), (Transition(None, None, "all", (asks,)),))
+    return lambda: hooking.known(GLOBAL, "onboarding", document, None)
+
+
+@scene("authoring.apply", "one with hooks")
+def _(stage: Stage) -> Any:
+    return lambda: authoring.apply(NOW, GLOBAL, HOOKED, keyring=KEYS)
 
 
 # Stopping

@@ -46,6 +46,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "doctor": ("health", "Say everything that is wrong with this installation."),
         "plugins": ("health", "List providers and other plug-ins."),
         "adapters": ("adapters", "The accounts that messages go through."),
+        "hooks": ("hooks", "The HTTP endpoints that sequences ask."),
     },
     "Operation": {
         "worker": ("work", "Send what is due, until told to stop."),

@@ -154,6 +154,7 @@ class Session:
         from dripdrop.cli.readiness import require_schema
 
         require_schema(self.url, self.config().schema)
+        import_from_here()
         if self.app is None:
             made = kind(self.url, config=self._given())
         else:

@@ -15,10 +15,12 @@ from dripdrop.rules.answers import Subject
 from dripdrop.rules.hook_values import NoValue, value_of
 from dripdrop.rules.http_headers import seconds_to_wait
 from dripdrop.rules.http_hooks import Auth, HttpHook, has_fixed_host
+from dripdrop.rules.redaction import REDACTED
 from dripdrop.rules.urls import why_blocked
 
 LARGEST_BODY = 256_000
 FIRST_WAIT, LONGEST_WAIT = 0.1, 5.0
+SHORTEST_SECRET = 6
 BLOCKED = "blocked_"
 # Besides 5xx: the endpoint says itself that it is a matter of time.
 _AGAIN = frozenset((408, 425, 429))
@@ -49,11 +51,12 @@ class Endpoints:
         the budget allows, else it is handed on.
         """
         request = self._request(hook, auth, subject)
+        ours = _secrets(hook.auth_type, auth)
         ends = clock.monotonic() + hook.budget
         for retries_left in range(hook.retry_count, -1, -1):
             timeout = min(hook.timeout_ms / 1000, ends - clock.monotonic())
             try:
-                return await watched(gate, subject.now, partial(self._call, hook, request, timeout))
+                return await watched(gate, subject.now, partial(self._call, hook, request, ours, timeout))
             except Temporary as trouble:
                 wait = min(FIRST_WAIT * 2 ** (hook.retry_count - retries_left), LONGEST_WAIT)
                 wait = wait if trouble.retry_after is None else max(trouble.retry_after, wait)
@@ -81,7 +84,7 @@ class Endpoints:
         headers.update({name.lower(): (name, value) for name, value in authorized(hook.auth_type, auth)})
         return HttpRequest(hook.method, url, tuple(headers.values()), body)
 
-    async def _call(self, hook: HttpHook, request: HttpRequest, timeout: float) -> Any:
+    async def _call(self, hook: HttpHook, request: HttpRequest, ours: list[bytes], timeout: float) -> Any:
         try:
             response = await self._sender.send(request, timeout=timeout, max_bytes=LARGEST_BODY + 1)
         except (NotSent, MaybeSent) as trouble:
@@ -92,8 +95,12 @@ class Endpoints:
         _refuse(response)
         if len(response.body) > LARGEST_BODY:
             raise Permanent("too_large")
+        body = response.body
+        for secret in ours:
+            # Some endpoints repeat the request; what they say is kept and shown, credentials are not.
+            body = body.replace(secret, REDACTED.encode())
         try:
-            return value_of(response.body, hook.response_type, hook.response_path)
+            return value_of(body, hook.response_type, hook.response_path)
         except NoValue as trouble:
             raise Permanent(trouble.reason) from None
 
@@ -112,6 +119,13 @@ def authorized(kind: str, auth: Auth) -> list[tuple[str, str]]:
     except KeyError:
         raise Permanent("no_credentials") from None
     return []
+
+
+def _secrets(kind: str, auth: Auth) -> list[bytes]:
+    """What of the credentials would be known again in an answer."""
+    sent = [value.rpartition(" ")[2] for _, value in authorized(kind, auth)]
+    plain = [auth[name] for name in ("token", "password", "value") if name in auth]
+    return [each.encode() for each in dict.fromkeys((*plain, *sent)) if len(each) >= SHORTEST_SECRET]
 
 
 def _refuse(response: HttpResponse) -> None:

@@ -10,7 +10,7 @@ import re
 import threading
 import traceback
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextvars import copy_context
 from typing import Any
 
@@ -24,6 +24,11 @@ TIMEOUT_SECONDS = 5.0
 THREADS = 64
 
 _REFERENCE = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*(?::[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)?")
+_SAID = {
+    "unknown_module": "cannot be imported",
+    "unknown_attribute": "is not there",
+    "missing_handle_hook": "has no handle_hook",
+}
 _WORD = re.compile(r"[A-Za-z0-9_]{1,40}")
 # Outages that clients report by classes of their own: httpx and httpx2, aiohttp, and every database driver (PEP 249).
 _OUTAGES = frozenset({"TransportError", "ClientConnectionError", "OperationalError"})
@@ -62,6 +67,20 @@ class Modules:
                 found = imported(reference)
             self._known[reference] = found
         return found
+
+    def problem(self, reference: str, name: str | None = None) -> str | None:
+        """What is wrong with a module, or with a name asked of it, as a sentence; None is well.
+
+        Which names a module answers is only known where it says so itself, in an attribute `hooks`.
+        """
+        try:
+            found = self.find(reference)
+        except Permanent as trouble:
+            return f"{reference[:80]!r} {_SAID.get(trouble.reason, f'cannot be used: {trouble.reason}')}."
+        names = getattr(found, "hooks", None)
+        if name is None or isinstance(names, str) or not isinstance(names, Collection) or name in names:
+            return None
+        return f"{reference[:80]!r} answers no {name[:80]!r}, only {', '.join(map(str, names))}."
 
     async def ask(
         self,

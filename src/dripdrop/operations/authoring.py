@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from dripdrop.errors import Conflict, Finding, Invalid
-from dripdrop.operations import adopting, owning
+from dripdrop.operations import adopting, hooking, owning
 from dripdrop.operations.cataloguing import (
     active_version,
     create_sequence,
@@ -22,6 +22,7 @@ from dripdrop.operations.cataloguing import (
     update_sequence,
     versions,
 )
+from dripdrop.operations.hooking import NO_KEYS, Keyring
 from dripdrop.operations.owning import AnyVersion, load
 from dripdrop.rules import document as documents
 from dripdrop.rules import reading, validation
@@ -64,6 +65,7 @@ def draft(
     digest: bytes | None = None,
 ) -> Flow[Edition]:
     """A new draft, numbered after the highest version unless a number is given; raises Conflict (`version_taken`)."""
+    hooking.refuse_clear(config or {})
     if mode not in ("lifecycle", "outbound"):
         raise Invalid(f"There is no mode {mode!r}.", cure="Use lifecycle or outbound.", code="unknown_word")
     held = yield from owning.held(scope, sequence)
@@ -98,6 +100,7 @@ def activate(
     version: AnyVersion,
     *,
     checks: Checks | None = None,
+    keyring: Keyring = NO_KEYS,
     validated: bool = True,
 ) -> Flow[Edition]:
     """Put a version in force and archive the one before; who is inside stays where they are.
@@ -105,7 +108,7 @@ def activate(
     Validates first, unless `validated` is False; raises Invalid (`cannot_activate`, with findings), Conflict.
     """
     edition = yield from owning.writable(scope, version)
-    yield from owning.held(scope, edition)
+    held = yield from owning.held(scope, edition)
     loaded = yield from sequences.load_version(edition.id)
     problems = validation.errors((yield from _judged(scope, loaded, checks))) if validated else []
     if problems:
@@ -115,6 +118,7 @@ def activate(
     if loaded.state == "active":
         return edition
     VERSION.after("activate", loaded.state)
+    yield from hooking.carry(now, held, loaded.config.get("http_hooks"), keyring)
     content = documents.digest(documents.document_of(loaded))
     moved = yield from sequences.activate(now, edition, sources=VERSION.sources("activate"), digest=content)
     return moved or owning.changed_meanwhile(edition)
@@ -141,6 +145,7 @@ def apply(
     document: SequenceDocument | Mapping[str, Any],
     *,
     checks: Checks | None = None,
+    keyring: Keyring = NO_KEYS,
 ) -> Flow[Applied]:
     """Make a document the active version of its sequence; the same document again changes nothing.
 
@@ -150,7 +155,8 @@ def apply(
     wanted, problems = _read(document)
     if wanted is not None:
         wanted, unknown = yield from adopting.resolved(scope, wanted)
-        problems = [*problems, *unknown, *validation.errors(validation.findings(wanted, checks=checks))]
+        known = yield from hooking.known(scope, wanted.key, wanted, checks)
+        problems = [*problems, *unknown, *validation.errors(validation.findings(wanted, checks=known))]
     if wanted is None or problems:
         raise owning.refusal("cannot_apply", "The definition cannot be applied", problems)
     sequence, created = yield from _sequence_for(now, scope, wanted)
@@ -165,6 +171,11 @@ def apply(
         yield from sequences.activate(now, edition, sources=VERSION.sources("activate"), digest=content)
         before = yield from sequences.load_version(edition.id)
     assert before is not None
+    changed += [
+        place
+        for place in (yield from hooking.carry(now, sequence, wanted.config.get("http_hooks"), keyring))
+        if not created and place not in changed
+    ]
     return Applied(sequence, before, changed, created)
 
 
@@ -174,7 +185,8 @@ def _read(document: SequenceDocument | Mapping[str, Any]) -> tuple[SequenceDocum
 
 def _judged(scope: Scope, version: Version, checks: Checks | None) -> Flow[list[Finding]]:
     document, unknown = yield from adopting.resolved(scope, documents.document_of(version))
-    return [*unknown, *validation.findings(document, checks=checks)]
+    known = yield from hooking.known(scope, version.sequence_id, document, checks)
+    return [*unknown, *validation.findings(document, checks=known)]
 
 
 def _sequence_for(now: datetime, scope: Scope, wanted: SequenceDocument) -> Flow[tuple[Sequence, bool]]:

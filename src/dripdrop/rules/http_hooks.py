@@ -118,6 +118,12 @@ def has_fixed_host(url: str) -> bool:
     return _FIXED.match(url) is not None
 
 
+def origin(url: str) -> str:
+    """Scheme and host of a URL template, in lower case; '' where they do not stand in it."""
+    found = _FIXED.match(url)
+    return found[0].lower() if found else ""
+
+
 def variable(secret: str) -> str | None:
     """The environment variable that a secret of a document names: `${CRM_TOKEN}`; None where it is no such name."""
     found = _VARIABLE.fullmatch(secret.strip())

@@ -9,6 +9,7 @@ from dripdrop.errors import Finding
 from dripdrop.rules.checks import content, links, paths, times
 from dripdrop.rules.checks.common import Checks, CheckTemplate, Found, TemplateProblem, later, nearest
 from dripdrop.rules.checks.conditions import conditions
+from dripdrop.rules.checks.hooks import hooks
 from dripdrop.rules.definition import CHANNELS, Step
 from dripdrop.rules.document import Path, SequenceDocument
 
@@ -36,10 +37,7 @@ LATER_STEP_KEYS = (
     "sending_rules",
     "template_variation",
 )
-LATER_SEQUENCE_KEYS = (
-    "pool",
-    "http_hooks",
-)
+LATER_SEQUENCE_KEYS = ("pool",)
 
 
 def findings(
@@ -60,7 +58,7 @@ def findings(
         found += _step(document, step, at, known)
         if known.template is not None:
             found += content.templates(document, step.template, at, known.template)
-    return [*found, *paths.ways(document), *paths.whole(document)]
+    return [*found, *hooks(document, known), *paths.ways(document), *paths.whole(document)]
 
 
 def errors(found: Sequence[Finding]) -> list[Finding]:
@@ -74,8 +72,6 @@ def _sequence(document: SequenceDocument) -> Found:
     yield from links.short_links(document, document.metadata.get("short_links"), ("metadata", "short_links"))
     if document.mode == "outbound":
         yield later(document, ("mode",), "Cold outbound")
-    if document.hook_module:
-        yield later(document, ("hooks",), "Hooks")
     for name in LATER_SEQUENCE_KEYS:
         if document.config.get(name):
             yield later(document, (name,), f"`{name}`")

@@ -25,6 +25,7 @@ class Hook(HttpHook):
 
     id: UUID
     sequence_id: UUID
+    sequence_key: str
     tenant_key: str
     auth_sealed: bytes | None = field(default=None, repr=False)
     last_test_at: datetime | None = None
@@ -76,6 +77,12 @@ def get(scope: Scope, hook_id: UUID) -> Flow[Hook | None]:
 def listed(tenant: str, sequence_id: UUID) -> Flow[list[Hook]]:
     """The hooks of a sequence of this tenant, by key, active or not."""
     rows = yield from SQL.all("listed", tenant=tenant, sequence_id=sequence_id)
+    return [_from_row(row) for row in rows]
+
+
+def seen(scope: Scope) -> Flow[list[Hook]]:
+    """Every hook the scope sees, by sequence and key."""
+    rows = yield from SQL.all("seen", tenant=scope.tenant)
     return [_from_row(row) for row in rows]
 
 

@@ -42,17 +42,28 @@ update dripdrop.http_hooks
  where id = %(id)s::uuid and tenant_key = %(tenant)s::text;
 
 -- name: get
-select h.id, h.sequence_id, h.tenant_key, h.name, h.key, h.description, h.method::text, h.url, h.timeout_ms,
+select h.id, h.sequence_id, q.key as sequence_key, h.tenant_key, h.name, h.key, h.description, h.method::text, h.url, h.timeout_ms,
        h.retry_count, h.auth_type::text, h.auth_config, h.headers, h.body_template, h.response_path,
        h.response_type::text, h.active, h.last_test_at, h.last_test_result, h.inserted_at, h.updated_at
   from dripdrop.http_hooks h
+  join dripdrop.sequences q on q.id = h.sequence_id
  where h.id = %(id)s::uuid and h.tenant_key in (%(tenant)s::text, '');
 
 -- name: listed
-select h.id, h.sequence_id, h.tenant_key, h.name, h.key, h.description, h.method::text, h.url, h.timeout_ms,
+select h.id, h.sequence_id, q.key as sequence_key, h.tenant_key, h.name, h.key, h.description, h.method::text, h.url, h.timeout_ms,
        h.retry_count, h.auth_type::text, h.auth_config, h.headers, h.body_template, h.response_path,
        h.response_type::text, h.active, h.last_test_at, h.last_test_result, h.inserted_at, h.updated_at
   from dripdrop.http_hooks h
+  join dripdrop.sequences q on q.id = h.sequence_id
  where h.sequence_id = %(sequence_id)s::uuid
    and h.tenant_key = %(tenant)s::text
  order by h.key;
+
+-- name: seen
+select h.id, h.sequence_id, q.key as sequence_key, h.tenant_key, h.name, h.key, h.description, h.method::text, h.url, h.timeout_ms,
+       h.retry_count, h.auth_type::text, h.auth_config, h.headers, h.body_template, h.response_path,
+       h.response_type::text, h.active, h.last_test_at, h.last_test_result, h.inserted_at, h.updated_at
+  from dripdrop.http_hooks h
+  join dripdrop.sequences q on q.id = h.sequence_id
+ where h.tenant_key in (%(tenant)s::text, '')
+ order by q.key, h.tenant_key, h.key;

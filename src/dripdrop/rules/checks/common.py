@@ -33,8 +33,9 @@ class Checks:
 
     `template` looks into Liquid, `markup` into HTML that begins with `<mjml`; `variables` names what a template prints,
     each with its line. `hooks` says what is wrong with a hook module and a name asked of it, `function` what is wrong
-    with a module template: a sentence each, or None. `channels` are those that exist here; `public` says whether links
-    to unsubscribe can be made.
+    with a module template: a sentence each, or None. `endpoint` looks into the templates of HTTP hooks, `http_hooks`
+    are those the sequence has besides the document's, `http_allow` names addresses that may be called although they
+    are not public. `channels` are those that exist here; `public` says whether links to unsubscribe can be made.
     """
 
     template: CheckTemplate | None = None
@@ -44,6 +45,9 @@ class Checks:
     function: Callable[[str, str], str | None] | None = None
     channels: Collection[str] = CHANNELS
     public: bool = True
+    endpoint: CheckTemplate | None = None
+    http_hooks: Collection[str] = ()
+    http_allow: tuple[str, ...] = ()
 
 
 def later(document: SequenceDocument, at: Path, what: str, cure: str = "Remove it.") -> Finding:
