@@ -15,6 +15,7 @@ LISTS = {
     "": "the front door",
     "errors": "every exception on one page",
     "contracts": "every extension point on one page",
+    "testing.contracts.broken": "one provider a defect",
 }
 
 every_module = pytest.mark.parametrize("module", modules(), ids=lambda module: module.place)

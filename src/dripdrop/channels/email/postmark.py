@@ -142,7 +142,7 @@ class PostmarkProvider(EmailProvider):
         if record in ("Bounce", "SpamComplaint") and payload.get("ID") is not None:
             return event_key(record, payload["ID"])
         times = [payload.get(name) for name in _TIMES]
-        which = (payload.get("OriginalLink"), payload.get("SuppressSending"), payload.get("Type"))
+        which = (payload.get(name) for name in ("OriginalLink", "SuppressSending", "SuppressionReason", "Type"))
         return event_key(record, payload.get("MessageID"), _recipient(payload), *times, *which)
 
     def resolve_delivery(self, payload: Mapping[str, Any]) -> Mapping[str, str] | None:
@@ -172,7 +172,7 @@ class PostmarkProvider(EmailProvider):
         )
 
     def parse_inbound(self, payload: Mapping[str, Any]) -> list[InboundMessage]:
-        if payload.get("Type") in _ANSWERS:
+        if string(payload, "Type") in _ANSWERS:
             return [_answer(payload)]
         return [_inbound(payload)] if _record(payload) == "Inbound" else []
 
