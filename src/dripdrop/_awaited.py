@@ -20,6 +20,7 @@ from dripdrop.operations import (
     provisioning,
     reporting,
     resolving,
+    restoring,
     stopping,
     suppressing,
     tracking,
@@ -157,6 +158,7 @@ class AsyncDripDrop(Facade):
     stop = Awaited(stopping.stop)
     go = Awaited(stopping.go)
     stops = Awaited(stopping.list_)
+    hold_back = Awaited(restoring.hold_back)
 
     def for_tenant(self, tenant: str) -> AsyncDripDrop:
         """A tenant's view: its own rows, and global sequences and adapters."""

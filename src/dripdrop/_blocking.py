@@ -20,6 +20,7 @@ from dripdrop.operations import (
     provisioning,
     reporting,
     resolving,
+    restoring,
     stopping,
     suppressing,
     tracking,
@@ -157,6 +158,7 @@ class DripDrop(Facade):
     stop = Sync(stopping.stop)
     go = Sync(stopping.go)
     stops = Sync(stopping.list_)
+    hold_back = Sync(restoring.hold_back)
 
     def for_tenant(self, tenant: str) -> DripDrop:
         """A tenant's view: its own rows, and global sequences and adapters."""

@@ -26,6 +26,7 @@ from dripdrop.operations import (
     provisioning,
     reporting,
     resolving,
+    restoring,
     stopping,
     suppressing,
     tracking,
@@ -558,6 +559,17 @@ def _(stage: Stage) -> Any:
 def _(stage: Stage) -> Any:
     stage.die(stage.worker())
     return lambda: keeping.tidy(NOW, months=9)
+
+
+@scene("restoring.recognise")
+def _(stage: Stage) -> Any:
+    return lambda: restoring.recognise(NOW)
+
+
+@scene("restoring.hold_back")
+def _(stage: Stage) -> Any:
+    stage.enroll()
+    return lambda: restoring.hold_back(DUE, GLOBAL)
 
 
 @reading("keeping.pending")

@@ -53,6 +53,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "serve": ("work", "Serve unsubscribe links and other public pages."),
         "stop": ("stopping", "Hold back all sending, or a part of it, at once."),
         "go": ("stopping", "Let it go again."),
+        "restored": ("restored", "Go on in a copy of the database: hold back what may have gone out."),
     },
 }
 _PLACES = {name: place for section in SECTIONS.values() for name, place in section.items()}

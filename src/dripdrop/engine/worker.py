@@ -16,7 +16,7 @@ from dripdrop.engine.dispatcher import BATCH, IN_FLIGHT, Dispatcher, Lease, Run
 from dripdrop.engine.loop import turn
 from dripdrop.engine.runtime import Runtime
 from dripdrop.errors import BadSettings
-from dripdrop.operations import keeping
+from dripdrop.operations import keeping, restoring
 
 _LOG = logging.getLogger("dripdrop.engine")
 TICK = 1.0
@@ -44,6 +44,8 @@ class Worker:
                 cure="A worker runs on it only with DRIPDROP_VIRTUAL_CLOCK=1; set the clock back for real work.",
                 code="virtual_clock",
             )
+        if last := await self.runtime.database.run(restoring.recognise):
+            _LOG.error("this database is a copy of one last at work %s: nothing is sent; see dripdrop restored", last)
         lease = config.lease_seconds
         worker = await self._register(lease)
         self.dispatcher = Dispatcher(self.runtime, Lease(worker, lease))
