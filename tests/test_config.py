@@ -87,7 +87,7 @@ def test_every_setting_can_come_from_a_variable(ask: Any) -> None:
         RATE_LIMITS='{"adapter": "60/min"}', DISPATCH_CONCURRENCY='{"channel": {"email": 3}}',
         BOUNCE_COMPLAINT_THRESHOLDS='{"enabled": false}', OUTBOUND_DEFAULTS='{"probe_daily_cap": 9}',
         SHORT_LINKS='{"enabled": true}', REDACTION_PATTERNS="a{1,3}\nb", UNSUBSCRIBE_MAILTO="u@x.example",
-        ON_REPLY="my.app:reply",
+        ON_REPLY="my.app:reply", FEEDBACK_ENDS="complained, unsubscribed",
     )  # fmt: skip
     assert set(got.sources) == set(config.NAMES)
     assert got.database == "postgresql://u:p@h/d"
@@ -103,6 +103,15 @@ def test_every_setting_can_come_from_a_variable(ask: Any) -> None:
     assert got.bounce_complaint_thresholds["pause_seconds"] == 86400
     assert got.short_links["enabled"] is True
     assert got.redaction_patterns == ("a{1,3}", "b")
+
+
+def test_what_feedback_ends_is_named_or_off(ask: Any) -> None:
+    assert ask().feedback_ends == ("bounced", "complained", "unsubscribed")
+    assert ask(FEEDBACK_ENDS="complained").feedback_ends == ("complained",)
+    assert ask(FEEDBACK_ENDS="off").feedback_ends == ()
+    with pytest.raises(BadSettings) as problem:
+        ask(FEEDBACK_ENDS="opened")
+    assert codes(problem) == ["unknown_feedback"]
 
 
 def test_an_empty_variable_is_unset(ask: Any) -> None:

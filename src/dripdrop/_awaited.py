@@ -17,7 +17,9 @@ from dripdrop.operations import (
     enrolling,
     explaining,
     hooking,
+    ingesting,
     provisioning,
+    receiving,
     reporting,
     resolving,
     restoring,
@@ -30,6 +32,7 @@ from dripdrop.operations.hooking import HookName
 from dripdrop.rules.message import Message
 from dripdrop.rules.outcome import Outcome
 from dripdrop.services.hook_tests import Tried
+from dripdrop.services.receiving import Pairs, Received
 from dripdrop.store.flow import Flow
 from dripdrop.store.scope import Scope
 
@@ -117,6 +120,7 @@ class _AsyncSuppressions(Group):
     check = Awaited(suppressing.check)
     list = Awaited(suppressing.list_)
     lift = Awaited(suppressing.lift)
+    history = Awaited(suppressing.history)
     import_ = Awaited(suppressing.import_)
     export = Awaited(suppressing.export)
 
@@ -131,6 +135,33 @@ class _AsyncMessageEvents(Group):
     """What providers and mailboxes told."""
 
     list = Awaited(reporting.message_events)
+
+
+class _AsyncWebhooks(Group):
+    """What providers post to us."""
+
+    routes = Awaited(receiving.routes, "known", "public_url")
+    list = Awaited(receiving.list_)
+    get = Awaited(receiving.get)
+    replay = Awaited(receiving.replay)
+
+    async def receive(
+        self,
+        provider: str,
+        adapter_id: UUID | str,
+        *,
+        method: str,
+        url: str,
+        headers: Pairs,
+        body: bytes,
+        remote: str | None = None,
+    ) -> Received:
+        """Verify a request, keep it, and say what to answer: for hosts whose own server took it in.
+
+        `url` is whole and as the provider called it, `headers` are pairs or a mapping, `body` the bytes as they came.
+        """
+        owner, given = self._owner, {"method": method, "url": url, "headers": headers, "body": body, "remote": remote}
+        return await owner._work("receive", owner._scope, provider, adapter_id, **given)  # type: ignore[no-any-return]
 
 
 class _AsyncJournal(Group):
@@ -153,6 +184,8 @@ class AsyncDripDrop(Facade):
     unenroll = Awaited(enrolling.unenroll, "scheduler")
     track = Awaited(tracking.track)
     suppress = Awaited(suppressing.suppress)
+    ingest_inbound_message = Awaited(ingesting.ingest_inbound_message, "feedback_policy")
+    ingest_raw_email = Awaited(ingesting.ingest_raw_email, "feedback_policy")
     explain = Awaited(explaining.explain)
     status = Awaited(reporting.status)
     stop = Awaited(stopping.stop)
@@ -177,6 +210,7 @@ class AsyncDripDrop(Facade):
         self.suppressions = _AsyncSuppressions(self)
         self.events = _AsyncEvents(self)
         self.message_events = _AsyncMessageEvents(self)
+        self.webhooks = _AsyncWebhooks(self)
         self.journal = _AsyncJournal(self)
 
     async def enroll_many(self, sequence: str, rows: Iterable[Mapping[str, Any]]) -> list[Result]:

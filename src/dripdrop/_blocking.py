@@ -17,7 +17,9 @@ from dripdrop.operations import (
     enrolling,
     explaining,
     hooking,
+    ingesting,
     provisioning,
+    receiving,
     reporting,
     resolving,
     restoring,
@@ -30,6 +32,7 @@ from dripdrop.operations.hooking import HookName
 from dripdrop.rules.message import Message
 from dripdrop.rules.outcome import Outcome
 from dripdrop.services.hook_tests import Tried
+from dripdrop.services.receiving import Pairs, Received
 from dripdrop.store.flow import Flow
 from dripdrop.store.scope import Scope
 
@@ -117,6 +120,7 @@ class _Suppressions(Group):
     check = Sync(suppressing.check)
     list = Sync(suppressing.list_)
     lift = Sync(suppressing.lift)
+    history = Sync(suppressing.history)
     import_ = Sync(suppressing.import_)
     export = Sync(suppressing.export)
 
@@ -131,6 +135,33 @@ class _MessageEvents(Group):
     """What providers and mailboxes told."""
 
     list = Sync(reporting.message_events)
+
+
+class _Webhooks(Group):
+    """What providers post to us."""
+
+    routes = Sync(receiving.routes, "known", "public_url")
+    list = Sync(receiving.list_)
+    get = Sync(receiving.get)
+    replay = Sync(receiving.replay)
+
+    def receive(
+        self,
+        provider: str,
+        adapter_id: UUID | str,
+        *,
+        method: str,
+        url: str,
+        headers: Pairs,
+        body: bytes,
+        remote: str | None = None,
+    ) -> Received:
+        """Verify a request, keep it, and say what to answer: for hosts whose own server took it in.
+
+        `url` is whole and as the provider called it, `headers` are pairs or a mapping, `body` the bytes as they came.
+        """
+        owner, given = self._owner, {"method": method, "url": url, "headers": headers, "body": body, "remote": remote}
+        return owner._work("receive", owner._scope, provider, adapter_id, **given)  # type: ignore[no-any-return]
 
 
 class _Journal(Group):
@@ -153,6 +184,8 @@ class DripDrop(Facade):
     unenroll = Sync(enrolling.unenroll, "scheduler")
     track = Sync(tracking.track)
     suppress = Sync(suppressing.suppress)
+    ingest_inbound_message = Sync(ingesting.ingest_inbound_message, "feedback_policy")
+    ingest_raw_email = Sync(ingesting.ingest_raw_email, "feedback_policy")
     explain = Sync(explaining.explain)
     status = Sync(reporting.status)
     stop = Sync(stopping.stop)
@@ -177,6 +210,7 @@ class DripDrop(Facade):
         self.suppressions = _Suppressions(self)
         self.events = _Events(self)
         self.message_events = _MessageEvents(self)
+        self.webhooks = _Webhooks(self)
         self.journal = _Journal(self)
 
     def enroll_many(self, sequence: str, rows: Iterable[Mapping[str, Any]]) -> list[Result]:

@@ -70,9 +70,12 @@ class Facade:
         """Whose view this is; None is the global scope."""
         return self._scope.shown
 
-    def asgi(self, parts: Sequence[str] = ("public",)) -> Any:
-        """An ASGI application of these parts, mountable under any prefix."""
-        return self._worker.asgi(parts)
+    def asgi(self, parts: Sequence[str] = ("webhooks", "public")) -> Any:
+        """An ASGI application of these parts, mountable under any prefix.
+
+        `webhooks` alone serves `/{provider}/{adapter_id}` at the mount's root; with others, under `/webhooks`.
+        """
+        return self._worker.asgi(parts, self._scope)
 
     def unsubscribe_token(self, *, channel: str, recipient: str, sequence: Any = None) -> str:
         """A signed token that says who wishes to hear no more."""

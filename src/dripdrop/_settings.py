@@ -15,6 +15,7 @@ import orjson
 from dripdrop.errors import Finding
 
 TO_PEOPLE = frozenset({"email", "sms", "whatsapp", "telegram"})
+ENDINGS = ("bounced", "complained", "unsubscribed")
 ALIASES = {"dispatch_stale_after_seconds": "lease_seconds"}
 # Given in part, the rest keeps its defaults.
 MERGED = frozenset({"dispatch_concurrency", "bounce_complaint_thresholds", "outbound_defaults", "short_links"})
@@ -236,6 +237,13 @@ def _reply(raw: Any) -> Any:
     return raw if callable(raw) else _reference(raw)
 
 
+def _ending(raw: Any) -> tuple[str, ...]:
+    named = () if str(raw).strip().lower() in ("off", "none") else _entries(raw)
+    if unknown := [each for each in named if each not in ENDINGS]:
+        raise Bad("unknown_feedback", f"{unknown[0]!r} ends no enrollment.", f"Of: {', '.join(ENDINGS)}; or off.")
+    return tuple(named)
+
+
 _reference = _matching(
     r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*", "invalid_reference", "{} names no object.", "Write module:attribute."
 )
@@ -290,4 +298,5 @@ _PARSERS: dict[str, Callable[[Any], Any]] = {
     "redaction_patterns": _patterns,
     "unsubscribe_mailto": _matching(r"[^\s@<>]+@[^\s@<>]+", "invalid_address", "{} is no address.", "Write a@b.org."),
     "on_reply": _reply,
+    "feedback_ends": _ending,
 }

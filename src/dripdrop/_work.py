@@ -20,6 +20,7 @@ from dripdrop.engine.worker import Worker
 from dripdrop.errors import BadSettings, Finding, Invalid
 from dripdrop.hooks.http import Endpoints
 from dripdrop.operations import hooking, reporting
+from dripdrop.operations.consequences import Policy
 from dripdrop.rendering import wire
 from dripdrop.rules import links
 from dripdrop.rules.message import Message
@@ -27,6 +28,7 @@ from dripdrop.rules.outcome import Outcome, Rejected
 from dripdrop.rules.recipients import normalize
 from dripdrop.services import hook_tests, judging, sending
 from dripdrop.services.hook_tests import Tried
+from dripdrop.services.receiving import Received, Receiver
 from dripdrop.store import hooks, schema
 from dripdrop.store.adapters import Adapter, credentials
 from dripdrop.store.hooks import Hook
@@ -40,12 +42,13 @@ class Work:
         self.core = core
         self._runtime: Runtime | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._receiver: Receiver | None = None
 
     def runtime(self) -> Runtime:
         """The runtime of the running loop; another loop gets another one."""
         loop = asyncio.get_running_loop()
         if self._runtime is None or self._loop is not loop:
-            self._runtime, self._loop = self.core.runtime(), loop
+            self._runtime, self._loop, self._receiver = self.core.runtime(), loop, None
         return self._runtime
 
     def given(self, name: str, scope: Scope) -> Any:
@@ -60,6 +63,11 @@ class Work:
                 return self.core.vault()
             case "known":
                 return self.core.provider
+            case "public_url":
+                return self.core.config().public_url
+            case "feedback_policy":
+                config = self.core.config()
+                return Policy(config.feedback_ends, config.default_timezone, config.on_reply is not None)
             case "checks":
                 public = bool(self.core.config().public_url)
                 return judging.checks(
@@ -166,14 +174,32 @@ class Work:
         url, name = self.core.url, self.core.config().schema
         return await asyncio.get_running_loop().run_in_executor(None, schema.migrate, url, name)
 
-    def asgi(self, parts: Sequence[str]) -> Any:
+    def receiver(self) -> Receiver:
+        """Takes in what providers post, on the running loop."""
+        runtime, core = self.runtime(), self.core
+        if self._receiver is None:
+            assert runtime.sender is not None
+            self._receiver = Receiver(
+                runtime.database.run, core.provider, core.vault, runtime.sender, core.config, core.telemetry
+            )
+        return self._receiver
+
+    async def receive(self, scope: Scope, provider: str, adapter_id: Any, **request: Any) -> Received:
+        return await self.receiver().receive(scope, provider, adapter_id, **request)
+
+    def asgi(self, parts: Sequence[str], scope: Scope) -> Any:
         """The web parts, run by this object."""
         from dripdrop.web import app
 
         async def run(operation: Callable[[datetime], Any]) -> Any:
             return await self.runtime().database.run(operation)
 
-        return app.build(run, lambda: self.core.config().secrets(), tuple(parts))
+        async def receive(provider: str, adapter_id: Any, **request: Any) -> Received:
+            return await self.receive(scope, provider, adapter_id, **request)
+
+        config = self.core.config
+        receiving = app.Receiving(receive, lambda: config().webhook_max_body_bytes, lambda: config().public_url)
+        return app.build(run, lambda: config().secrets(), tuple(parts), receiving=receiving)
 
     def unsubscribe_token(self, scope: Scope, channel: str, recipient: str, sequence: Any) -> str:
         """A token that names tenant, channel, recipient and sequence."""

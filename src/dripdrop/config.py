@@ -83,6 +83,7 @@ class Config:
     redaction_patterns: tuple[str, ...] = ()
     unsubscribe_mailto: str | None = None
     on_reply: Any = None
+    feedback_ends: tuple[str, ...] = _settings.ENDINGS
     sources: Mapping[str, str] = field(default_factory=lambda: freeze({}), repr=False, compare=False)
 
     def is_set(self, name: str) -> bool:

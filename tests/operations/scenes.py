@@ -141,7 +141,11 @@ class Stage:
 
     def closed(self, came: Any) -> UUID:
         """One execution whose welcome came out like this."""
-        worker, (claim,) = self.sending(1)
+        return self.closed_of(1, came)
+
+    def closed_of(self, who: int, came: Any) -> UUID:
+        """The same of somebody else."""
+        worker, (claim,) = self.sending(who)
         self.do(delivering.close(DUE, worker, [Closing(claim, came)]))
         return claim.id
 

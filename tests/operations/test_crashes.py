@@ -19,6 +19,7 @@ import psycopg
 import pytest
 from psycopg import sql
 from tests.conftest import Postgres
+from tests.operations import scenes_feedback  # noqa: F401
 from tests.operations.scenes import SCENES, Registered, Stage
 
 from dripdrop import operations

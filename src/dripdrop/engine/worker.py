@@ -11,9 +11,11 @@ from datetime import timedelta
 from uuid import UUID
 
 from dripdrop import clock
-from dripdrop.engine import listener, rescuer
+from dripdrop.engine import calls, listener, rescuer
 from dripdrop.engine.dispatcher import BATCH, IN_FLIGHT, Dispatcher, Lease, Run
 from dripdrop.engine.loop import turn
+from dripdrop.engine.matcher import BATCH as REQUESTS
+from dripdrop.engine.matcher import Matcher
 from dripdrop.engine.runtime import Runtime
 from dripdrop.errors import BadSettings
 from dripdrop.operations import keeping, restoring
@@ -33,6 +35,7 @@ class Worker:
         self.stopping = asyncio.Event()
         self.wake = asyncio.Event()
         self.dispatcher: Dispatcher | None = None
+        self.matcher = Matcher(runtime)
 
     async def start(self) -> Dispatcher:
         """Register, so that what is claimed has an owner."""
@@ -63,6 +66,8 @@ class Worker:
             asyncio.create_task(
                 turn("rescue", self._rescue, every=lambda: config().lease_seconds / 4, stopping=self.stopping)
             ),
+            asyncio.create_task(turn("match", self._match, every=lambda: TICK, stopping=self.stopping)),
+            asyncio.create_task(turn("calls", self._call, every=lambda: TICK, stopping=self.stopping)),
             asyncio.create_task(turn("tidy", self._tidy, every=lambda: TIDY_SECONDS, stopping=self.stopping)),
             asyncio.create_task(listener.listen(self.runtime.database.url, self.wake, self.stopping)),
         ]
@@ -71,7 +76,7 @@ class Worker:
             turn("heartbeat", self._beat, every=lambda: config().heartbeat_seconds, stopping=still)
         )
         await self.stopping.wait()
-        for each in loops[3:]:
+        for each in loops[5:]:
             each.cancel()
         await asyncio.gather(*loops, return_exceptions=True)
         await self._finish(dispatcher)
@@ -88,12 +93,16 @@ class Worker:
         self.stopping.set()
 
     async def once(self, limit: int | None = None) -> Run:
-        """One pass of rescuer and dispatcher: whatever is due now, and what follows from it at once."""
+        """One pass of matcher, rescuer and dispatcher: whatever is due now, and what follows from it at once."""
         dispatcher = self.dispatcher or await self.start()
         beat = asyncio.create_task(
             turn("heartbeat", self._beat, every=lambda: self.runtime.config().heartbeat_seconds, stopping=self.stopping)
         )
         try:
+            while await self.matcher.once() == REQUESTS:
+                pass
+            while await calls.make(self.runtime) == calls.BATCH:
+                pass
             await rescuer.rescue(dispatcher)
             await dispatcher.settled()
             claimed = 0
@@ -137,6 +146,12 @@ class Worker:
         assert self.dispatcher is not None
         taken = await rescuer.take_up(self.dispatcher)
         return taken + await rescuer.rescue(self.dispatcher) > 0
+
+    async def _match(self) -> bool:
+        return await self.matcher.once() == REQUESTS
+
+    async def _call(self) -> bool:
+        return await calls.make(self.runtime) == calls.BATCH
 
     async def _tidy(self) -> bool:
         assert self.dispatcher is not None

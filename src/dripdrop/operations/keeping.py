@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from dripdrop.store import executions, workers
+from dripdrop.store import executions, inbox, workers
 from dripdrop.store.flow import Flow
 
 
@@ -37,8 +37,9 @@ def pending(now: datetime) -> Flow[tuple[int, int]]:
 
 
 def next_due(now: datetime) -> Flow[datetime | None]:
-    """When the next execution is due, if any is ahead."""
-    return (yield from executions.next_due(now))
+    """When the next execution, stored request or call to the host is due, if any is ahead."""
+    ahead = [(yield from executions.next_due(now)), (yield from inbox.next_due(now))]
+    return min((each for each in ahead if each is not None), default=None)
 
 
 def advance_clock(now: datetime, to: datetime) -> Flow[bool]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -16,6 +18,16 @@ from dripdrop.rules.following import Decided, Setting
 from dripdrop.store import enrollments, executions
 from dripdrop.store.flow import Flow
 from dripdrop.store.scope import Scope
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """A provider's word that it had an execution's message, and its own id of it."""
+
+    tenant: str
+    execution: UUID
+    provider_message_id: str | None = None
+
 
 WAYS = ("sent", "resend", "drop")
 
@@ -48,6 +60,24 @@ def resolve(now: datetime, scope: Scope, execution: UUID, *, as_: str, default_z
     if as_ == "resend":
         yield from enrollments.wake()
     return {"sent": "sent", "resend": "scheduled", "drop": "cancelled"}[as_]
+
+
+def confirm(now: datetime, proofs: Sequence[Proof], *, default_zone: str = "Etc/UTC") -> Flow[int]:
+    """Settle doubts by proof: the provider had these messages, so they were sent and their paths go on; how many.
+
+    Whatever is no doubt any more, or is being asked about just now, is left as it is.
+    """
+    closings: list[Closing] = []
+    for proof in proofs:
+        try:
+            claim = yield from _held(now, Scope(proof.tenant), proof.execution)
+        except (Conflict, NotFound):
+            continue
+        if claim.state == "unknown":
+            came = Decided(end_as="sent", reason="feedback", provider_message_id=proof.provider_message_id)
+            closings.append(Closing(claim, came, Setting(default_zone)))
+    results = (yield from delivering.close(now, None, closings)) if closings else []
+    return sum(isinstance(each, Closed) for each in results)
 
 
 def replay(now: datetime, scope: Scope, execution: UUID) -> Flow[UUID]:

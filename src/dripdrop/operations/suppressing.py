@@ -15,7 +15,7 @@ from dripdrop.rules.recipients import is_email, normalize
 from dripdrop.store import suppressions
 from dripdrop.store.flow import Flow
 from dripdrop.store.scope import Scope
-from dripdrop.store.suppressions import REASONS, Asked, Fresh, Suppression
+from dripdrop.store.suppressions import REASONS, Asked, Change, Fresh, Suppression
 
 ONE_CLICK = "one_click"
 _KEYS = ("channel", "recipient", "reason", "source", "topic", "expires_at", "metadata")
@@ -34,6 +34,8 @@ def suppress(
     metadata: Mapping[str, Any] | None = None,
 ) -> Flow[Suppression]:
     """Write no more to this recipient: on every topic, or on one; for good, or until `expires_at`.
+
+    By e-mail `@example.org` is everybody in that domain (not in the domains below it).
 
     A second call never weakens the first: the stronger reason stays (complaint, bounce, unsubscribe, provider_block,
     manual), and the later end. To weaken it, lift it first. Raises `Invalid`.
@@ -111,14 +113,26 @@ def export(now: datetime, scope: Scope) -> Flow[list[dict[str, Any]]]:
     return [{key: getattr(row, key) for key in _KEYS} for row in rows if row.tenant_key == scope.tenant]
 
 
-def lift(now: datetime, scope: Scope, channel: str, recipient: str, topic: str | None = None) -> Flow[Suppression]:
-    """Take away the scope's own suppression of this recipient (of this topic); raises `NotFound`."""
-    lifted = yield from suppressions.lift(scope, channel, _address(channel, recipient), topic or "")
+def lift(
+    now: datetime, scope: Scope, channel: str, recipient: str, topic: str | None = None, *, source: str | None = None
+) -> Flow[Suppression]:
+    """Take away the scope's own suppression of this recipient (of this topic); raises `NotFound`.
+
+    `source` is kept in the history: who lifted it, or why.
+    """
+    lifted = yield from suppressions.lift(now, scope, channel, _address(channel, recipient), topic or "", source)
     if lifted is None:
         raise NotFound(
             "There is no such suppression of your own.", cure="List them; a global one is lifted from the global scope."
         )
     return lifted
+
+
+def history(
+    now: datetime, scope: Scope, channel: str, recipient: str, *, limit: int = 50, after: UUID | None = None
+) -> Flow[list[Change]]:
+    """How this recipient's suppressions came and went, newest first: the scope's own and the global ones."""
+    return (yield from suppressions.history(scope, channel, _address(channel, recipient), limit=limit, after=after))
 
 
 def unsubscribe(now: datetime, token: links.Unsubscribe) -> Flow[Suppression]:
@@ -187,9 +201,11 @@ def _address(channel: Any, recipient: Any) -> str:
     normalized = normalize(channel, recipient)
     if not normalized:
         raise Invalid("A suppression needs a recipient.", cure="Pass an address.", code="recipient_required")
-    if channel == "email" and not is_email(normalized):
+    if channel == "email" and not is_email(normalized) and not is_email(f"anybody{normalized}"):
         raise Invalid(
-            "This is not one e-mail address.", cure="Pass it bare, such as ann@example.org.", code="recipient_not_email"
+            "This is neither one e-mail address nor a whole domain.",
+            cure="Pass it bare, such as ann@example.org or @example.org.",
+            code="recipient_not_email",
         )
     return normalized
 

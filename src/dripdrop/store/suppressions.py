@@ -40,7 +40,10 @@ class Suppression:
 
 @dataclass(frozen=True, slots=True)
 class Fresh:
-    """A suppression about to be written; `normalized` as `rules.recipients.normalize` gives it."""
+    """A suppression about to be written; `normalized` as `rules.recipients.normalize` gives it.
+
+    `occurred_at` is when its cause came about; None is now.
+    """
 
     tenant: str
     channel: str
@@ -51,6 +54,35 @@ class Fresh:
     topic: str = ""
     expires_at: datetime | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    occurred_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """Somebody wants to be written to again; `normalized` as above."""
+
+    tenant: str
+    channel: str
+    normalized: str
+    occurred_at: datetime
+    topic: str = ""
+    source: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """How a suppression came or went: `action` is added, lifted or resubscribed, `reason` the suppression's."""
+
+    id: UUID
+    tenant_key: str
+    channel: str
+    recipient_normalized: str
+    topic: str
+    action: str
+    reason: str | None
+    source: str | None
+    occurred_at: datetime
+    inserted_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +111,7 @@ def add_many(now: datetime, rows: Sequence[Fresh]) -> Flow[list[Suppression]]:
         sources=[row.source for row in rows],
         expires=[row.expires_at for row in rows],
         metadata=[orjson.dumps(dict(row.metadata)).decode() for row in rows],
+        occurred=[row.occurred_at for row in rows],
     )
     return [from_row(row) for row in found]
 
@@ -125,10 +158,38 @@ def listed(
     return [from_row(row) for row in rows]
 
 
-def lift(scope: Scope, channel: str, normalized: str, topic: str) -> Flow[Suppression | None]:
+def lift(
+    now: datetime, scope: Scope, channel: str, normalized: str, topic: str, source: str | None
+) -> Flow[Suppression | None]:
     """Take away the scope's own row; gives it back, or None where there was none."""
-    row = yield from SQL.one("lift", tenant=scope.tenant, channel=channel, normalized=normalized, topic=topic)
+    row = yield from SQL.one(
+        "lift", now=now, tenant=scope.tenant, channel=channel, normalized=normalized, topic=topic, source=source
+    )
     return from_row(row) if row else None
+
+
+def resubscribe(now: datetime, wishes: Sequence[Wish]) -> Flow[list[Row]]:
+    """Take back what unsubscribing set before; the keys (tenant_key, channel, ...) of what is gone."""
+    return (
+        yield from SQL.all(
+            "resubscribe",
+            now=now,
+            tenants=[each.tenant for each in wishes],
+            channels=[each.channel for each in wishes],
+            normalized=[each.normalized for each in wishes],
+            topics=[each.topic for each in wishes],
+            sources=[each.source for each in wishes],
+            occurred=[each.occurred_at for each in wishes],
+        )
+    )
+
+
+def history(scope: Scope, channel: str, normalized: str, *, limit: int, after: UUID | None) -> Flow[list[Change]]:
+    """How this recipient's suppressions came and went, newest first: the scope's own and the global ones."""
+    rows = yield from SQL.all(
+        "history", tenant=scope.tenant, channel=channel, normalized=normalized, limit=limit, after=after
+    )
+    return [Change(**row) for row in rows]
 
 
 def execution(scope: Scope, execution_id: UUID) -> Flow[Row | None]:

@@ -2,13 +2,27 @@
 
 -- name: add_many
 -- Whatever arrives, a recipient stays blocked for as long as either the old row or the new one says, under the stronger
--- reason; what has expired is replaced. Rows are written in the order of their key, so two batches cannot deadlock.
-with given as (
-    select distinct on (g.tenant, g.channel, g.normalized, g.topic) g.*
+-- reason; what has expired is replaced. A wish to hear no more that comes in after a later wish to hear again changes
+-- nothing. Rows are written in the order of their key, so two batches cannot deadlock.
+with told as materialized (
+    select g.*, coalesce(g.occurred, %(now)s::timestamptz) as at
       from unnest(%(tenants)s::text[], %(channels)s::text[], %(recipients)s::text[], %(normalized)s::text[],
                   %(topics)s::text[], %(reasons)s::text[], %(sources)s::text[], %(expires)s::timestamptz[],
-                  %(metadata)s::text[])
-           as g(tenant, channel, recipient, normalized, topic, reason, source, expires_at, metadata)
+                  %(metadata)s::text[], %(occurred)s::timestamptz[])
+           as g(tenant, channel, recipient, normalized, topic, reason, source, expires_at, metadata, occurred)
+), noted as (
+    insert into dripdrop.suppression_history
+        (tenant_key, channel, recipient_normalized, topic, action, reason, source, occurred_at, inserted_at)
+    select t.tenant, t.channel, t.normalized, t.topic, 'added', t.reason::dripdrop.suppression_reason, t.source, t.at,
+           %(now)s::timestamptz
+      from told t
+), given as (
+    select distinct on (g.tenant, g.channel, g.normalized, g.topic) g.*
+      from told g
+     where g.reason <> 'unsubscribe' or not exists (
+        select 1 from dripdrop.suppression_history h
+         where h.tenant_key = g.tenant and h.channel = g.channel and h.recipient_normalized = g.normalized
+           and h.topic = g.topic and h.action = 'resubscribed' and h.occurred_at > g.at)
      order by g.tenant, g.channel, g.normalized, g.topic, g.reason::dripdrop.suppression_reason desc,
               coalesce(g.expires_at, 'infinity') desc
 )
@@ -36,7 +50,8 @@ returning s.id, s.tenant_key, s.channel, s.recipient, s.recipient_normalized, s.
           s.expires_at, s.metadata, s.inserted_at, s.updated_at;
 
 -- name: lookup
--- The strongest row that blocks each asked recipient, if any: of its own tenant or global, for its topic or for all.
+-- The strongest row that blocks each asked recipient, if any: of its own tenant or global, for its topic or for all, of
+-- the address or (`@example.org`) of its whole domain.
 select (w.nth - 1)::integer as ordinal, f.*
   from unnest(%(tenants)s::text[], %(channels)s::text[], %(normalized)s::text[], %(topics)s::text[])
        with ordinality as w(tenant, channel, normalized, topic, nth)
@@ -44,7 +59,9 @@ select (w.nth - 1)::integer as ordinal, f.*
     select s.id, s.tenant_key, s.channel, s.recipient, s.recipient_normalized, s.topic, s.reason, s.source,
            s.expires_at, s.metadata, s.inserted_at, s.updated_at
       from dripdrop.suppressions s
-     where s.tenant_key in ('', w.tenant) and s.channel = w.channel and s.recipient_normalized = w.normalized
+     where s.tenant_key in ('', w.tenant) and s.channel = w.channel
+       and s.recipient_normalized in (w.normalized, case when w.channel = 'email'
+                                                         then '@' || split_part(w.normalized, '@', -1) end)
        and s.topic in ('', w.topic) and (s.expires_at is null or s.expires_at > %(now)s::timestamptz)
      order by s.reason desc, s.expires_at desc nulls first, s.id
      limit 1) f
@@ -64,11 +81,52 @@ select s.id, s.tenant_key, s.channel, s.recipient, s.recipient_normalized, s.top
  limit %(limit)s::integer;
 
 -- name: lift
+with gone as (
+    delete from dripdrop.suppressions s
+     where s.tenant_key = %(tenant)s::text and s.channel = %(channel)s::text
+       and s.recipient_normalized = %(normalized)s::text and s.topic = %(topic)s::text
+    returning s.id, s.tenant_key, s.channel, s.recipient, s.recipient_normalized, s.topic, s.reason, s.source,
+              s.expires_at, s.metadata, s.inserted_at, s.updated_at
+), noted as (
+    insert into dripdrop.suppression_history
+        (tenant_key, channel, recipient_normalized, topic, action, reason, source, occurred_at, inserted_at)
+    select g.tenant_key, g.channel, g.recipient_normalized, g.topic, 'lifted', g.reason, %(source)s::text,
+           %(now)s::timestamptz, %(now)s::timestamptz
+      from gone g
+)
+select gone.* from gone;
+
+-- name: resubscribe
+-- Takes back a wish and nothing else, and only an earlier one; it is kept where there was nothing to take back, for the
+-- wish may still be on its way.
+with given as materialized (
+    select * from unnest(%(tenants)s::text[], %(channels)s::text[], %(normalized)s::text[], %(topics)s::text[],
+                         %(sources)s::text[], %(occurred)s::timestamptz[])
+           as g(tenant, channel, normalized, topic, source, occurred)
+), noted as (
+    insert into dripdrop.suppression_history
+        (tenant_key, channel, recipient_normalized, topic, action, source, occurred_at, inserted_at)
+    select g.tenant, g.channel, g.normalized, g.topic, 'resubscribed', g.source, g.occurred, %(now)s::timestamptz
+      from given g
+)
 delete from dripdrop.suppressions s
- where s.tenant_key = %(tenant)s::text and s.channel = %(channel)s::text
-   and s.recipient_normalized = %(normalized)s::text and s.topic = %(topic)s::text
-returning s.id, s.tenant_key, s.channel, s.recipient, s.recipient_normalized, s.topic, s.reason, s.source,
-          s.expires_at, s.metadata, s.inserted_at, s.updated_at;
+ using given g
+ where s.tenant_key = g.tenant and s.channel = g.channel and s.recipient_normalized = g.normalized and s.topic = g.topic
+   and s.reason = 'unsubscribe' and not exists (
+        select 1 from dripdrop.suppression_history h
+         where h.tenant_key = g.tenant and h.channel = g.channel and h.recipient_normalized = g.normalized
+           and h.topic = g.topic and h.action = 'added' and h.reason = 'unsubscribe' and h.occurred_at >= g.occurred)
+returning s.tenant_key, s.channel, s.recipient_normalized, s.topic;
+
+-- name: history
+select h.id, h.tenant_key, h.channel, h.recipient_normalized, h.topic, h.action, h.reason, h.source, h.occurred_at,
+       h.inserted_at
+  from dripdrop.suppression_history h
+ where h.tenant_key in ('', %(tenant)s::text) and h.channel = %(channel)s::text
+   and h.recipient_normalized = %(normalized)s::text
+   and (%(after)s::uuid is null or h.id < %(after)s::uuid)
+ order by h.id desc
+ limit %(limit)s::integer;
 
 -- name: execution
 -- What an unsubscribe link names: the execution's enrollment, and whether its sequence is of the transactional class.
