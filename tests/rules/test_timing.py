@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from time import perf_counter
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -14,7 +15,15 @@ from dripdrop.rules import timing, zones
 from dripdrop.rules.definition import Cron, Delay, Immediate, OnEvent
 
 NOON = datetime(2026, 5, 8, 12, tzinfo=UTC)
-ZONES = ["Europe/Vienna", "America/New_York", "Australia/Lord_Howe", "Asia/Kolkata", "America/Santiago", "Pacific/Apia"]
+ZONES = [
+    "Europe/Vienna", "America/New_York", "Australia/Lord_Howe", "Asia/Kolkata", "America/Santiago", "Pacific/Apia",
+    "Africa/Casablanca", "Asia/Kathmandu", "Pacific/Chatham", "America/Sao_Paulo", "Asia/Tehran", "Etc/UTC",
+]  # fmt: skip
+TIMES = [
+    "now", "in 1 second", "in 90 minutes", "in 1 hour", "in 1 day", "in 30 days", "in 2 weeks", "every day at 2:30",
+    "every sunday at midnight", "every weekday at 1am and 2am", "every hour", "every 6 hours", "every 30 minutes",
+    "every last day of the month at 0:30", "@daily", "15 */3 * * 6,0",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -159,6 +168,32 @@ def test_a_phrase_is_kept_only_beside_what_it_says() -> None:
 def test_a_delay_longer_than_a_hundred_years_is_refused() -> None:
     with pytest.raises(Invalid):
         timing.parse("in 9999999999 weeks")
+
+
+@given(
+    st.datetimes(datetime(2000, 1, 1), datetime(2036, 1, 1)).map(lambda at: at.replace(tzinfo=UTC)),
+    st.sampled_from(TIMES),
+    st.sampled_from([None, *ZONES]),
+)
+def test_nothing_is_ever_due_in_the_past(reached: datetime, phrase: str, zone: str | None) -> None:
+    found = timing.parse(phrase)
+    due = timing.due_at(found, reached=reached, zone=zone)
+    assert due is not None
+    assert due == reached if found == Immediate() else due > reached
+    assert due.tzinfo is UTC
+    if isinstance(found, (Cron, Delay)):
+        again = timing.following(found, after=due, now=due, zone=zone)
+        assert again > due
+        late = timing.following(found, after=reached, now=due + timedelta(days=400), zone=zone)
+        assert late > due + timedelta(days=400)
+
+
+@pytest.mark.parametrize("text", ["every monday and " * 600_000, "in " * 4_000_000, "9" * 10_000_000, " " * 10_000_000])
+def test_a_hostile_phrase_is_refused_at_once(text: str) -> None:
+    began = perf_counter()
+    with pytest.raises(Invalid):
+        timing.parse(text)
+    assert perf_counter() - began < 0.5
 
 
 @given(st.text(max_size=40))
