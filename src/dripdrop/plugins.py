@@ -30,7 +30,7 @@ _CALLBACKS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("open_session", "deliver", "close_session", "validate_credentials"),
     ),
     "scheduler": (("schedule", "cancel"), ("schedule_one", "cancel_one")),
-    "shortener": (("create_link",),),
+    "shortener": (("create_link",), ("__call__",)),
     "hooks": (("handle_hook",),),
     "allocator": (("pick_member",),),
     "token_source": (("token",), ("request", "granted"), ("__call__",)),

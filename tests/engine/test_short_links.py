@@ -214,6 +214,81 @@ async def test_a_webhook_shortener_is_asked_once_for_each_address(make_world: Ma
     assert "https://s.example/" in delivery.message.html
 
 
+async def test_a_preview_shows_the_very_link_and_keeps_nothing(make_world: MakeWorld) -> None:
+    world = await make_world(document=document({"utm": {"campaign": "spring"}}), public_url=BASE)
+    first = await world.drip.preview("welcome", sequence="onboarding", data={"email": "ann@example.org"})
+    again = await world.drip.preview("welcome", sequence="onboarding", data={"email": "ann@example.org"})
+    assert len(set(SHORT.findall(first.html))) == 2
+    assert first.html == again.html
+    assert rows(world) == []
+
+
+async def test_a_preview_asks_no_shortener_and_shows_where_a_link_leads(make_world: MakeWorld) -> None:
+    mine = Shortener()
+    world = await make_world(document=document({"provider": "mine", "utm_campaign": "spring"}), plugins=[mine])
+    shown = await world.drip.preview("welcome", sequence="onboarding", data={"email": "ann@example.org"})
+    assert 'href="https://shop.example/a?x=1&amp;y=2&amp;utm_campaign=spring"' in shown.html
+    assert mine.requests == []
+
+
+async def test_a_test_message_has_links_that_work(make_world: MakeWorld) -> None:
+    world = await make_world(document=document({"utm": True}), public_url=BASE)
+    for _ in range(2):
+        await world.drip.send_test("welcome", sequence="onboarding", to="me@example.org", data={})
+    first, second = world.provider.outbox.deliveries
+    assert first.message.html == second.message.html
+    (row, _) = rows(world)
+    assert row[1] == (
+        "https://shop.example/a?x=1&y=2"
+        "&utm_source=dripdrop&utm_medium=email&utm_campaign=onboarding&utm_content=welcome"
+    )
+    assert row[2] in first.message.html
+
+
+async def test_a_code_that_is_taken_is_made_anew(make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    from dripdrop.shorteners import builtin
+
+    monkeypatch.setattr(builtin, "code_of", lambda secret, key, collisions=0: f"samecode{collisions}")
+    world = await make_world(document=document(), public_url=BASE)
+    await world.enroll()
+    await world.drip.run_due()
+    assert sorted(row[4] for row in rows(world)) == ["samecode0", "samecode1"]
+    assert len(world.provider.outbox) == 1
+
+
+async def test_a_shortener_that_is_not_installed_delays_the_message(make_world: MakeWorld) -> None:
+    world = await make_world(document=document({"provider": "lately"}))
+    enrollment = await world.enroll()
+    await world.drip.run_due()
+    assert await world.state(enrollment) == [("welcome", "scheduled")]
+    world.drip.plugins.register("shortener", "lately", lambda request, options: "https://s.example/1")
+    world.clock.advance(minutes=5)
+    await world.drip.run_due()
+    assert await world.state(enrollment) == [("welcome", "sent")]
+
+
+async def test_an_endpoint_inside_the_network_is_not_called(make_world: MakeWorld) -> None:
+    asked = {"provider": "webhook", "endpoint": "https://169.254.169.254/links", "on_error": "send_originals"}
+    world = await make_world(document=document(asked))
+    heard: list[Any] = []
+    world.drip.telemetry.listen(heard.append, "short_links.url_blocked")
+    await world.enroll()
+    await world.drip.run_due()
+    (delivery,) = world.provider.outbox.deliveries
+    assert delivery.message.html == HTML
+    assert len(heard) == 2
+
+
+async def test_settings_shorten_the_links_of_every_step(make_world: MakeWorld) -> None:
+    plain = document()
+    del plain["steps"]["welcome"]["short_links"]
+    world = await make_world(document=plain, public_url=BASE, short_links={"enabled": True, "domain": "go.example"})
+    await world.enroll()
+    await world.drip.run_due()
+    (delivery,) = world.provider.outbox.deliveries
+    assert delivery.message.html.count("https://go.example/l/") == 2
+
+
 @pytest.mark.parametrize(("settings", "kept"), [({}, 0), ({"provider": "none"}, 0)])
 async def test_nothing_is_kept_without_a_short_link(make_world: MakeWorld, settings: Any, kept: int) -> None:
     world = await make_world(document=document(settings or False))

@@ -24,8 +24,8 @@ class FunctionShortener:
         module, name = named(options)
         try:
             function = getattr(importlib.import_module(module), name)
-        except (ImportError, AttributeError, ValueError):
-            raise ShortLinkFailed("permanent", "no_function") from None
+        except (ImportError, AttributeError, TypeError, ValueError):
+            raise ShortLinkFailed("temporary", "no_function") from None  # a release that has it may be on its way
         return await called(function, request, options)
 
 
