@@ -6,15 +6,15 @@ Subclass the suite, say what the shortener is given, and let pytest run it:
         shortener = AcmeShortener
         options = {"workspace": "w1"}
 
-Where it speaks HTTP through `options["send"]`, say with `answer` what its endpoint answers, and the suite looks at
-everything that can go wrong on the wire too. It needs pytest and nothing of ours: no fixtures, no database.
+Where it calls an endpoint through `options["send"]`, say `speaks = True` and in `answer` what comes back, and the suite
+looks at everything that can go wrong on the wire too. It needs pytest and nothing of ours: no fixtures, no database.
 """
 
 from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any, ClassVar
@@ -53,8 +53,12 @@ class ShortenerContract:
     options: ClassVar[Mapping[str, Any]] = {}
     skips: ClassVar[bool] = False
     """It leaves every link as it is."""
-    answer: ClassVar[Callable[[HttpRequest], HttpResponse] | None] = None
-    """What its endpoint answers when all is well; None for one that does not use `send`. Wrap it in `staticmethod`."""
+    speaks: ClassVar[bool] = False
+    """It calls an endpoint through `send`."""
+
+    def answer(self, call: HttpRequest) -> HttpResponse:
+        """What its endpoint answers when all is well."""
+        raise AssertionError("it used send: say speaks = True, and with answer() what its endpoint answers")
 
     def made(self) -> Any:
         """The shortener, a new one where a class was given."""
@@ -70,7 +74,6 @@ class ShortenerContract:
                 raise told
             if told is not None:
                 return told  # type: ignore[no-any-return]
-            assert self.answer is not None, "it used send: say with `answer` what its endpoint answers"
             return self.answer(call)
 
         given = {"now": datetime(2030, 3, 1, tzinfo=UTC), "public_url": "https://mail.example.org", "send": send}
@@ -152,13 +155,13 @@ class ShortenerContract:
         self._fails(ShortLinkFailed(kind, "unreachable"), kind)
 
     def test_no_answer_leaks_into_the_reason(self) -> None:
-        if self.answer is not None:
+        if self.speaks:
             for status in (200, 400, 500):
                 failed = self.asked(told=HttpResponse(status, {"x-key": PLANTED}, PLANTED.encode()))
                 assert PLANTED not in f"{failed} {failed!r}"
 
     def _fails(self, told: Any, kind: str) -> None:
-        if self.answer is not None:
+        if self.speaks:
             failed = self.asked(told=told)
             assert isinstance(failed, ShortLinkFailed), f"a link came of {told}"
             assert failed.kind == kind
