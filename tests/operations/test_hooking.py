@@ -265,3 +265,16 @@ class TestTrying:
         for text in (repr(tried), row, repr(heard), caplog.text):
             assert SECRET not in text
             assert sent not in text
+
+
+async def test_a_condition_of_a_draft_may_name_an_http_hook(world):
+    hook = await world.drip.hooks.create("onboarding", key="score", url=URL)
+    draft = await world.drip.sequences.clone_version((await world.drip.sequences.apply(TWO_STEPS)).version)
+    (step, _) = await world.drip.sequences.steps(draft)
+    for name in (hook, hook.id, "onboarding/score"):
+        added = await world.drip.sequences.add_condition(
+            step=step, condition_type="hook", http_hook=name, operator=">", expected_value=70
+        )
+        assert added.condition.subject == "score"
+    with pytest.raises(NotFound):
+        await world.drip.sequences.add_condition(step=step, condition_type="hook", http_hook="onboarding/nothing")

@@ -9,7 +9,8 @@ from typing import Any, TypeAlias
 from uuid import UUID
 
 from dripdrop.errors import Conflict, Invalid, NotFound
-from dripdrop.operations import adopting, owning
+from dripdrop.operations import adopting, hooking, owning
+from dripdrop.operations.hooking import HookName
 from dripdrop.operations.owning import AnyVersion
 from dripdrop.rules import reading
 from dripdrop.rules.checks.common import blank
@@ -130,15 +131,18 @@ def add_condition(
     operator: str = "==",
     expected_value: Any = None,
     hook: str | None = None,
-    http_hook: Any = None,
+    http_hook: HookName | None = None,
     config: Mapping[str, Any] | None = None,
 ) -> Flow[AddedCondition]:
-    """A condition of exactly one step or transition of a draft; raises Invalid, NotFound, IllegalMove."""
+    """A condition of exactly one step or transition of a draft; raises Invalid, NotFound, IllegalMove.
+
+    `hook` is the name of a hook; `http_hook` (a hook, its id or `sequence/key`) stands for its key.
+    """
     if (step is None) == (transition is None):
         raise Invalid("A condition has one owner.", cure="Give step or transition.", code="condition_owner")
-    condition = _condition(
-        condition_type, field_path, operator, plain(expected_value), hook, http_hook, plain(dict(config or {}))
-    )
+    if http_hook is not None:
+        hook = (yield from hooking.get(now, scope, http_hook)).key
+    condition = _condition(condition_type, field_path, operator, plain(expected_value), hook, plain(dict(config or {})))
     step_id = step.id if isinstance(step, Step) else step
     way_id = transition.id if isinstance(transition, AddedTransition) else transition
     owner = yield from sequences.owner_of(scope, step=step_id, transition=way_id)
@@ -162,7 +166,7 @@ def _key(version: Version, step: StepName | None) -> str | None:
 
 
 def _condition(
-    kind: str, field_path: str | None, operator: str, expected: Any, hook: str | None, http_hook: Any, config: Any
+    kind: str, field_path: str | None, operator: str, expected: Any, hook: str | None, config: Any
 ) -> Condition:
     if operator not in OPERATORS:
         raise Invalid(
@@ -175,10 +179,9 @@ def _condition(
                 raise missing
             return Condition("enrollment_data", str(field_path), operator, expected, config)
         case "hook":
-            if blank(hook) and http_hook is None:
+            if blank(hook):
                 raise missing
-            more = {"http_hook": str(http_hook)} if http_hook is not None else {}
-            return Condition("hook", hook or "", operator, expected, {**config, **more})
+            return Condition("hook", str(hook), operator, expected, config)
         case "event":
             event = config.pop("event_key", None)
             if event is not None and field_path is not None:

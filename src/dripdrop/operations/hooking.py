@@ -12,7 +12,7 @@ from dripdrop.errors import BadSettings, Conflict, Finding, NotFound, Refused
 from dripdrop.operations import owning
 from dripdrop.rules import http_hooks
 from dripdrop.rules.checks.common import Checks
-from dripdrop.rules.checks.hooks import asked
+from dripdrop.rules.condition import asked
 from dripdrop.rules.document import SequenceDocument
 from dripdrop.rules.http_hooks import DEFINED, Auth, HttpHook
 from dripdrop.store import hooks, sequences
@@ -156,7 +156,7 @@ def carry(now: datetime, sequence: Sequence, written: Any, keyring: Keyring) -> 
 def known(scope: Scope, sequence: Named, document: SequenceDocument, checks: Checks | None) -> Flow[Checks | None]:
     """The checks with the hooks that a sequence has already, where a definition asks any."""
     several = [step.conditions for step in document.steps] + [way.conditions for way in document.transitions]
-    if not any(asked(condition) for conditions in several for condition in conditions):
+    if not any(asked(conditions).hooks for conditions in several):
         return checks
     owner = yield from sequences.find(scope, sequence)
     stored = (yield from hooks.listed(owner.tenant_key, owner.id)) if owner is not None else []

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Literal, NoReturn, TypeAlias
 from urllib.parse import quote
 
 from dripdrop.errors import Finding, Invalid
+from dripdrop.rules import address_blocks
 
 IpAddress: TypeAlias = IPv4Address | IPv6Address
 Reason: TypeAlias = Literal["invalid_url", "scheme_not_allowed", "invalid_host", "host_unresolvable", "private_address"]
@@ -23,31 +24,9 @@ _NUMBER = re.compile(r"0[xX][0-9a-fA-F]*|[0-9]+")
 # Left as they are in a path or query; everything else is percent-encoded, and an existing %XX is not encoded again.
 _SAFE = "/?:@!$&'()*+,;=-._~%[]"
 
-_BLOCKED_4 = tuple(
-    IPv4Network(each)
-    for each in (
-        "0.0.0.0/8",
-        "10.0.0.0/8",
-        "100.64.0.0/10",
-        "127.0.0.0/8",
-        "168.63.129.16/32",  # answers inside Azure only: its host agent, with secrets
-        "169.254.0.0/16",
-        "172.16.0.0/12",
-        "192.0.0.0/24",
-        "192.0.2.0/24",
-        "192.88.99.0/24",
-        "192.168.0.0/16",
-        "198.18.0.0/15",
-        "198.51.100.0/24",
-        "203.0.113.0/24",
-        "224.0.0.0/4",
-        "240.0.0.0/4",
-    )
-)
-# Only 2000::/3 is handed out to the world; these parts of it are not, or carry an IPv4 address past the guard.
-_GLOBAL_6 = IPv6Network("2000::/3")
-_BLOCKED_6 = tuple(IPv6Network(each) for each in ("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20"))
-_NAT64 = IPv6Network("64:ff9b::/96")
+# A block within another may be reachable (an anycast service); no web server stands there, so it is refused with it.
+_BLOCKED_4 = (*(each.network for each in address_blocks.IPV4 if not each.reachable), *address_blocks.INSIDE_A_CLOUD)
+_BLOCKED_6 = tuple(each.network for each in address_blocks.IPV6 if not each.reachable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +81,10 @@ def is_global(address: IpAddress) -> bool:
     if isinstance(address, IPv6Address):
         if address.ipv4_mapped is not None:
             address = address.ipv4_mapped
-        elif address in _NAT64:
+        elif address in address_blocks.TRANSLATED:
             address = IPv4Address(int(address) & 0xFFFFFFFF)
         else:
-            return address in _GLOBAL_6 and not any(address in each for each in _BLOCKED_6)
+            return address in address_blocks.GLOBAL_UNICAST and not any(address in each for each in _BLOCKED_6)
     return not any(address in each for each in _BLOCKED_4)
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from dripdrop.errors import Finding, Invalid
-from dripdrop.rules import http_hooks, predicate, shapes
+from dripdrop.errors import Finding
+from dripdrop.rules import http_hooks, shapes
 from dripdrop.rules.checks.common import Checks, Found
+from dripdrop.rules.condition import asked
 from dripdrop.rules.definition import Condition
 from dripdrop.rules.document import Path, SequenceDocument
 from dripdrop.rules.keys import MAPPING
@@ -22,20 +23,8 @@ def hooks(document: SequenceDocument, known: Checks) -> Found:
     yield from _endpoints(document, known)
     keys = {http_hooks.normalised(key) for key in _written(document)} | set(known.http_hooks)
     for at, condition in _conditions(document):
-        for name in asked(condition):
+        for name in sorted(asked((condition,)).hooks):
             yield from _asked(document, name, at, keys, known)
-
-
-def asked(condition: Condition) -> Sequence[str]:
-    """The hooks that a condition asks."""
-    if condition.type == "hook":
-        return [condition.subject] if condition.subject else []
-    if condition.type != "predicate":
-        return []
-    try:
-        return sorted(predicate.parse(condition.subject).hooks())
-    except Invalid:  # said where predicates are looked into
-        return []
 
 
 def _asked(document: SequenceDocument, name: str, at: Path, keys: set[str], known: Checks) -> Found:
