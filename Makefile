@@ -5,7 +5,7 @@ MAKEFLAGS += --no-print-directory
 VENV ?= .venv
 export VENV PYTHON
 BIN := $(VENV)/bin
-CODE := $(wildcard src tests benchmarks examples scripts)
+CODE := $(wildcard src tests benchmarks crash_table examples scripts)
 
 demo: setup  ## The whole product at work: 500 people, real SMTP, a worker killed in the middle (ARGS=--json)
 	@$(BIN)/dripdrop demo $(ARGS)
@@ -18,13 +18,15 @@ check: lint types imports packages  ## All that must hold: format, lint, types, 
 	echo "tests on PostgreSQL 16, a smaller part"; \
 	DRIPDROP_TEST_PG=16 $(BIN)/python -m pytest -n 2 tests/engine tests/store/test_schema_guards.py && \
 	echo "tests" && \
-	$(BIN)/python -m pytest -n 2 $(ARGS)
+	$(BIN)/python -m pytest -n 2 $(ARGS) && \
+	echo "the crash table, its quick part" && \
+	$(BIN)/python -m crash_table --quick
 
 bench: setup  ## How fast, beside the floor and the peers (ARGS="--quick --json")
 	@$(BIN)/python -m benchmarks $(ARGS)
 
-crash-table: setup  ## Each operation, dying at each of its queries: what was left
-	@$(BIN)/python -m pytest -p no:cacheprovider -n 0 -s -m crash_table $(ARGS)
+crash-table: setup  ## Kills workers, databases and lines, and counts what becomes of messages (ARGS="--quick --json")
+	@$(BIN)/python -m crash_table $(ARGS)
 
 docs: setup  ## Draws the state diagrams anew and runs every code block of the docs
 	@$(BIN)/python scripts/diagrams.py

@@ -37,6 +37,14 @@ def monotonic() -> float:
     return time.monotonic()
 
 
+def elapsed() -> float:
+    """Seconds that grow also while the machine is suspended, where the system can tell: for leases."""
+    return time.clock_gettime(_BOOT) if _BOOT is not None else time.monotonic()
+
+
+_BOOT: int | None = getattr(time, "CLOCK_BOOTTIME", None)
+
+
 async def sleep(seconds: float) -> None:
     """Let `seconds` of real time pass; what is not positive only yields to the other tasks."""
     await asyncio.sleep(max(seconds, 0.0))

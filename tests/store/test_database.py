@@ -311,3 +311,16 @@ def test_what_passes_by_itself_is_told_from_what_does_not(error: Exception, pass
 def test_what_is_not_ours_to_explain_stays_as_it_is() -> None:
     for error in (ValueError("x"), NotFound("y"), pg.UniqueViolation("z")):
         assert translated(error) is error
+
+
+async def test_a_connection_that_died_in_the_pool_is_replaced_before_anything_is_asked(
+    run: Run, database_url: str
+) -> None:
+    await asyncio.gather(*(run(once("select pg_sleep(0.1)")) for _ in range(3)))
+    with psycopg.connect(database_url, autocommit=True) as other:
+        other.execute(
+            "select pg_terminate_backend(pid) from pg_stat_activity"
+            " where datname = current_database() and pid <> pg_backend_pid()"
+        )
+    await run(once(INSERT, name="after the restart"))
+    assert (await run(once(COUNT)))[0]["count"] == 1

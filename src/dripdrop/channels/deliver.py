@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 from dripdrop.channels.answers import unfit
 from dripdrop.channels.checking import checked, kept
 from dripdrop.channels.http import Sender
+from dripdrop.channels.leaving import LeaseLost, about_to_leave, watch
 from dripdrop.channels.sessions import Held, NotOpened, Sessions
 from dripdrop.contracts import (
     Config,
@@ -61,15 +62,30 @@ class Speaker:
         # The provider is kept beside its way: an id is only unique while its object lives.
         self._ways: dict[int, tuple[Any, Way]] = {}
 
-    async def send(self, provider: AnyProvider, delivery: Delivery, config: Config, *, timeout: float) -> Outcome:
+    async def send(
+        self,
+        provider: AnyProvider,
+        delivery: Delivery,
+        config: Config,
+        *,
+        timeout: float,
+        guard: Callable[[], bool] | None = None,
+    ) -> Outcome:
         """Make one call, within `timeout` seconds. Raises nothing but the caller's own cancellation.
+
+        `guard` is asked right before the wire; where it says no, nothing leaves, and that is a temporary rejection
+        (`lease_lost`).
 
         A connection that could not be made is a temporary rejection of cause `adapter`; what was raised or timed out
         after the message may have left is `Unknown`. Detail and meta come back bounded and redacted.
         """
         known = self._ways.get(id(provider)) or self._learn(provider)
+        if guard is not None:
+            watch(guard)
         try:
             outcome = await known[1](delivery, config, timeout)
+        except LeaseLost:
+            return Rejected("temporary", "adapter", detail={"reason": "lease_lost"})
         except asyncio.CancelledError:
             if _ours_to_obey():
                 raise
@@ -156,6 +172,7 @@ class Speaker:
         try:
             async with asyncio.timeout(timeout) as limit:
                 held = await self._session(provider, delivery, config)
+                about_to_leave()
                 outcome = await provider.deliver(delivery, config, held.session)
                 if _stale(held, outcome):
                     # The server hung up on an idle connection: that says nothing about this message.
@@ -195,6 +212,7 @@ class Speaker:
 
     async def _in_thread(self, call: Callable[..., Any], *rest: Any) -> Any:
         *given, timeout = rest
+        about_to_leave()
         if self._executor is None:
             self._executor = ThreadPoolExecutor(self._threads, thread_name_prefix="dripdrop-adapter")
         job = self._executor.submit(copy_context().run, call, *given)
@@ -233,6 +251,7 @@ class _CannotOpen(Exception):
 async def _awaited(deliver: Callable[..., Awaitable[Any]], delivery: Delivery, config: Config, timeout: float) -> Any:
     try:
         async with asyncio.timeout(timeout) as limit:
+            about_to_leave()
             return await deliver(delivery, config)
     except TimeoutError:
         if not limit.expired():

@@ -11,6 +11,7 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, TypeAlias
 from weakref import WeakKeyDictionary
 
+from dripdrop.channels.leaving import LeaseLost, about_to_leave
 from dripdrop.contracts import HttpRequest, HttpResponse, MaybeSent, NotSent
 from dripdrop.errors import Invalid
 from dripdrop.rules.urls import Url, check_url, vetted
@@ -76,7 +77,7 @@ class Sender:
                 if self._transport is not None:
                     return await _through(self._transport, request, url, headers, max_bytes)
                 return await self._direct(request, url, headers, trail, max_bytes)
-        except (NotSent, Invalid):
+        except (NotSent, Invalid, LeaseLost):
             raise
         except TimeoutError:
             raise (MaybeSent if trail.left else NotSent)("timeout") from None
@@ -129,6 +130,7 @@ class _Trail:
 
     async def __call__(self, event: str, info: Any) -> None:
         if event.endswith("send_request_headers.started"):
+            about_to_leave()
             self.left = True
 
     def verdict(self, error: Exception) -> NotSent | MaybeSent:

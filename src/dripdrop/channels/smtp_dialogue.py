@@ -7,6 +7,7 @@ import re
 from collections import deque
 from collections.abc import Mapping, Sequence
 
+from dripdrop.channels.leaving import about_to_leave
 from dripdrop.channels.smtp_replies import Reply, refusal, refusal_of_all
 from dripdrop.rules.outcome import Accepted, Outcome, Rejected, Unknown
 
@@ -139,6 +140,7 @@ class Dialogue(asyncio.Protocol):
         """Write message and final dot; a reply that comes before the dot ends it and is returned."""
         if len(stuffed) <= _ONE_WRITE:
             self._expected += 1
+            about_to_leave()
             self.left = not self._gone()
             self._write(stuffed + b".\r\n")
             return None
@@ -150,6 +152,7 @@ class Dialogue(asyncio.Protocol):
             early = self._replies.popleft()
             self._close()
             return early
+        about_to_leave()
         self.left = not self._gone()
         self._write(b".\r\n")
         return None

@@ -42,7 +42,7 @@ class Run:
 
 @dataclass(slots=True)
 class Lease:
-    """What a worker holds: its id, and until when (this machine's monotonic clock) nobody may take it over.
+    """What a worker holds: its id, and until when nobody may take it over (by a clock that counts suspension).
 
     `turn` counts how often the lease had run out before it was confirmed again: what was opened in an earlier turn may
     be in other hands.
@@ -50,7 +50,7 @@ class Lease:
 
     worker: UUID
     seconds: float
-    confirmed_at: float = field(default_factory=clock.monotonic)
+    confirmed_at: float = field(default_factory=clock.elapsed)
     turn: int = 0
 
     def confirm(self, at: float) -> None:
@@ -61,7 +61,7 @@ class Lease:
 
     def holds(self, turn: int) -> bool:
         """Whether what was opened in this turn is still safely ours to send."""
-        return turn == self.turn and clock.monotonic() - self.confirmed_at < self.seconds
+        return turn == self.turn and clock.elapsed() - self.confirmed_at < self.seconds
 
 
 class Dispatcher:

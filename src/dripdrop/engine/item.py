@@ -148,7 +148,11 @@ class Item:
             return Rejected("temporary", "adapter", detail={"reason": "lease_lost"})
         runtime = self.runtime
         return await runtime.speaker.send(
-            provider, self._delivery(adapter, message), config, timeout=self.config.adapter_timeout_seconds
+            provider,
+            self._delivery(adapter, message),
+            config,
+            timeout=self.config.adapter_timeout_seconds,
+            guard=lambda: lease.holds(turn),
         )
 
     async def _open(self, adapter: Adapter, message: Message | None, mark: bytes) -> bool:

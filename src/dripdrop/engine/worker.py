@@ -163,7 +163,7 @@ class Worker:
         dispatcher = self.dispatcher
         if dispatcher is None:
             return False
-        lease, before = dispatcher.lease, clock.monotonic()
+        lease, before = dispatcher.lease, clock.elapsed()
         alive = await self.runtime.database.run(
             lambda now: keeping.heartbeat(now, lease.worker, stopping=self.stopping.is_set())
         )

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Callable
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import orjson
@@ -103,9 +104,19 @@ class Database:
     def run(self, operation: Callable[[datetime], Flow[T]]) -> T:
         """One transaction: begin, take the time, carry out, commit; rolled back if anything is raised."""
         try:
-            with self.connection() as connection, connection.transaction():
-                now = self.clock() if self.clock else read_now(connection, self.schema)
-                return run_with(lambda query: self._ask(connection, query), operation(now))
+            for chances in range(self._size, -1, -1):
+                with self.connection() as connection:
+                    begun = False
+                    try:
+                        with connection.transaction():
+                            now = self.clock() if self.clock else read_now(connection, self.schema)
+                            begun = True
+                            return run_with(partial(self._ask, connection), operation(now))
+                    except psycopg.OperationalError:
+                        # The server went away while this connection lay in the pool: nothing was asked on it yet.
+                        if begun or not chances or not connection.closed:
+                            raise
+            raise AssertionError("the last chance returns or raises")
         except Exception as error:
             better = translated(error)
             if better is error:
@@ -191,15 +202,26 @@ class AsyncDatabase:
     async def run(self, operation: Callable[[datetime], Flow[T]]) -> T:
         """One transaction: begin and take the time, carry out, commit; rolled back if anything is raised."""
         try:
-            async with self.connection() as connection:
-                return await self._run_on(connection, operation)
+            for chances in range(self.size, -1, -1):
+                async with self.connection() as connection:
+                    try:
+                        now = await self._start(connection)
+                    except psycopg.OperationalError:
+                        # As above: it was dead before anything was asked of it.
+                        if not chances or not connection.closed:
+                            raise
+                        continue
+                    return await self._run_on(connection, operation, now)
+            raise AssertionError("the last chance returns or raises")
         except Exception as error:
             better = translated(error)
             if better is error:
                 raise
             raise better from error
 
-    async def _run_on(self, connection: psycopg.AsyncConnection[Any], operation: Callable[[datetime], Flow[T]]) -> T:
+    async def _run_on(
+        self, connection: psycopg.AsyncConnection[Any], operation: Callable[[datetime], Flow[T]], now: datetime
+    ) -> T:
         committed = False
 
         async def ask(query: Query) -> list[Row]:
@@ -217,7 +239,6 @@ class AsyncDatabase:
                 return await cursor.fetchall() if cursor.description else []
 
         try:
-            now = await self._start(connection)
             result = await run_async_with(ask, operation(now))
             if not committed:
                 self.round_trips += 1

@@ -1,0 +1,207 @@
+"""What happens where workers die?  One cell: a place, a class of provider, and a policy for doubts."""
+
+from __future__ import annotations
+
+import queue
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from crash_table.fate import PLACES
+from crash_table.house import Child, House
+from crash_table.scene import Account, Scene
+from crash_table.wire import CLASSES
+
+POLICIES = ("hold", "resend")
+AT_ONCE = 4
+BATCH = 4
+PEOPLE = 60
+LONGEST_LIFE = 4.0
+LEASE = 1.5
+STAND_STILL = 2.5
+# Where a worker comes back, others must still be at what it held: their wire is slow.
+SLOW = {"kill": 0.01, "stop": 0.3}
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """`deed` is `kill`, or `stop`: stand still for longer than the lease, and come back."""
+
+    place: str
+    kind: str
+    on_unknown: str
+    deed: str = "kill"
+    broken: str | None = None
+
+    @property
+    def name(self) -> str:
+        return f"{self.deed} {self.place} {self.kind} {self.on_unknown}"
+
+
+@dataclass(slots=True)
+class Result:
+    """What one cell saw. `kills` are of those who held a lease or an open attempt; `idle_kills` do not count."""
+
+    cell: Cell
+    kills: int = 0
+    idle_kills: int = 0
+    open_attempts: int = 0
+    takeovers: list[float] = field(default_factory=list)
+    account: Account | None = None
+    seconds: float = 0.0
+    problem: str = ""
+
+    @property
+    def chosen(self) -> bool:
+        """Whether an author chose at least once, for a provider that can neither de-duplicate nor be asked."""
+        return self.cell.kind == "neither" and self.cell.on_unknown == "resend"
+
+    @property
+    def good(self) -> bool:
+        found = self.account
+        if self.problem or found is None or found.lost or found.wrong:
+            return False
+        return self.chosen or not found.duplicates
+
+
+def every(deeds: tuple[str, ...] = ("kill", "stop")) -> Iterator[Cell]:
+    """Each place with each class of provider and each policy."""
+    for deed in deeds:
+        for place in PLACES if deed == "kill" else ("open.begun", "open.committed", "wire.before", "close.begun"):
+            for kind in CLASSES:
+                for on_unknown in POLICIES:
+                    yield Cell(place, kind, on_unknown, deed)
+
+
+def run(house: House, cell: Cell, target: int, *, seconds: float = 60.0) -> Result:
+    """Kill or stop workers at the place until `target` of them count, let the rest finish, and take the account."""
+    begin, result = time.monotonic(), Result(cell)
+    scene = Scene(house, cell.name, cell.kind, cell.on_unknown, slow=SLOW[cell.deed])
+    try:
+        scene.enroll(PEOPLE)
+        # Where the dying is at taking over, the living would be quicker: they come later.
+        early = not cell.place.startswith("take_over")
+        bounds = {} if cell.deed == "kill" else {"batch": 10, "in_flight": 20}
+        living = [house.nursery.bear(scene.spec(broken=cell.broken, **bounds))] if early else []
+        _Deeds(scene, cell, result, target, begin + seconds).run()
+        living.append(house.nursery.bear(scene.spec(broken=cell.broken)))
+        settled = scene.finish()
+        for each in living:
+            each.kill(signal.SIGTERM)
+            each.ended.wait(5.0)
+        result.account = scene.account(settled)
+    except Exception as error:
+        result.problem = f"{type(error).__name__}: {error}"
+    finally:
+        scene.close()
+    result.seconds = time.monotonic() - begin
+    return result
+
+
+class _Deeds:
+    """Keeps a few victims alive at a time, and looks at what each of them held when it ended."""
+
+    def __init__(self, scene: Scene, cell: Cell, result: Result, target: int, until: float) -> None:
+        self.scene, self.cell, self.result, self.target, self.until = scene, cell, result, target, until
+        self.ended: queue.SimpleQueue[Child] = queue.SimpleQueue()
+        self.alive: dict[str, tuple[Child, float]] = {}
+        self.dead: dict[str, float] = {}
+        self.number = 0
+
+    def run(self) -> None:
+        while self.result.kills < self.target and time.monotonic() < self.until:
+            self._keep_supplied()
+            while len(self.alive) < min(AT_ONCE, self.target - self.result.kills):
+                self._bear()
+            self._look()
+        for child, _ in self.alive.values():
+            child.kill()
+        self._await_takeovers()
+
+    def _bear(self) -> None:
+        self.number += 1
+        # Whoever dies while it claims must hold something of an earlier claim.
+        hit = 1 + self.number % 3 + 2 * self.cell.place.startswith(("claim", "take_over"))
+        child = self.scene.house.nursery.bear(
+            self.scene.spec(
+                place=self.cell.place,
+                hit=hit,
+                stop=self.cell.deed == "stop",
+                batch=BATCH,
+                in_flight=BATCH * 2,
+                broken=self.cell.broken,
+            ),
+            self.ended,
+        )
+        self.alive[child.name] = (child, time.monotonic())
+
+    def _look(self) -> None:
+        try:
+            child = self.ended.get(timeout=0.02)
+        except queue.Empty:
+            self._watch()
+            return
+        there = self.alive.pop(child.name, None)
+        if there is None:
+            return
+        held, open_attempts = self.scene.held([child.name]).get(child.name, (0, 0))
+        if child.died_of == signal.SIGKILL and held:
+            self.result.kills += 1
+            self.result.open_attempts += open_attempts
+            self.dead[child.name] = child.ended_at
+        else:
+            self.result.idle_kills += 1
+            if child.status is not None and child.status > 0:
+                self.result.problem = self.result.problem or f"a victim ended with status {child.status}"
+
+    def _watch(self) -> None:
+        now = time.monotonic()
+        for name in self._released(list(self.dead)):
+            self.result.takeovers.append(now - self.dead.pop(name))
+        for child, since in list(self.alive.values()):
+            if self.cell.deed == "stop" and now - since > STAND_STILL:
+                # It stood still for longer than its lease; it may go on, write what it likes, and die a while later.
+                child.kill(signal.SIGCONT)
+                if now - since > STAND_STILL + 1.5:
+                    child.kill()
+            elif self.cell.deed == "kill" and now - since > LONGEST_LIFE:
+                child.kill()
+
+    def _released(self, names: list[str]) -> list[str]:
+        held = self.scene.held(names) if names else {}
+        return [name for name in names if not held.get(name, (0, 0))[0]]
+
+    def _keep_supplied(self) -> None:
+        if self.scene.live()["due"] < BATCH * AT_ONCE * 3:
+            self.scene.enroll(PEOPLE)
+
+    def _await_takeovers(self) -> None:
+        until = time.monotonic() + 10 * LEASE
+        while self.dead and time.monotonic() < until and not self.cell.place.startswith("take_over"):
+            self._watch()
+            time.sleep(0.05)
+
+
+def told(result: Result) -> dict[str, Any]:
+    """A row of the table."""
+    found, takeovers = result.account, sorted(result.takeovers)
+    return {
+        "deed": result.cell.deed,
+        "place": result.cell.place,
+        "provider": result.cell.kind,
+        "on_unknown": result.cell.on_unknown,
+        "kills": result.kills,
+        "idle_kills": result.idle_kills,
+        "open_attempts": result.open_attempts,
+        "messages": found.expected if found else 0,
+        "duplicates": found.duplicates if found else None,
+        "lost": found.lost if found else None,
+        "unknown": found.unknown if found else None,
+        "takeover_p50": round(takeovers[len(takeovers) // 2], 2) if takeovers else None,
+        "takeover_max": round(takeovers[-1], 2) if takeovers else None,
+        "seconds": round(result.seconds, 1),
+        "good": result.good,
+        "problem": result.problem or (found.wrong if found else ""),
+    }

@@ -1,0 +1,188 @@
+"""What is at stake in a cell?  People in a sequence of three steps, and an account of every message in the end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+
+from crash_table.house import House
+from crash_table.victim import SETTINGS
+from crash_table.wire import Wire
+from dripdrop import DripDrop
+from dripdrop.errors import DripDropError
+from dripdrop.operations import keeping
+from dripdrop.store import enrollments
+
+WORKER = "dripdrop-victim"
+STEPS = ("one", "two", "three")
+PATIENCE = 90.0
+STRIDE = timedelta(minutes=1)
+_HELD = """
+select w.name, count(q.id) as held, count(q.id) filter (where q.state = 'sending') as open
+  from dripdrop.workers w left join dripdrop.execution_queue q on q.worker_id = w.id
+ where w.name = any(%s) group by w.name
+"""
+_LIVE = """
+select count(*) as live, count(*) filter (where q.state = 'unknown' and q.worker_id is null
+                                            and q.due_at = 'infinity') as doubtful,
+       count(*) filter (where q.worker_id is null and q.due_at <= clock_timestamp() + c.ahead) as due,
+       count(*) filter (where q.worker_id is not null) as held,
+       min(q.due_at) filter (where q.worker_id is null and isfinite(q.due_at)) as next_due
+  from dripdrop.execution_queue q cross join dripdrop.clock c
+"""
+_DOUBTFUL = "select id from dripdrop.execution_queue where state = 'unknown' and worker_id is null"
+_ENDED = "select id, state::text as state, enrollment_id, step_id from dripdrop.execution_history"
+_LEFT = "select state::text as state, count(*) as number from dripdrop.enrollments group by state"
+
+
+@dataclass(slots=True)
+class Account:
+    """What came of every message of a cell. `unknown` were in doubt until somebody looked."""
+
+    expected: int
+    arrived: int
+    duplicates: int
+    lost: int
+    unknown: int
+    changed: int
+    wrong: str = ""
+
+
+class Scene:
+    """One cell's database with people in it, and what the conductor asks of it."""
+
+    def __init__(
+        self,
+        house: House,
+        cell: str,
+        kind: str,
+        on_unknown: str,
+        *,
+        manners: Mapping[str, float] | None = None,
+        slow: float = 0.0,
+        url: str | None = None,
+    ) -> None:
+        self.house, self.cell, self.kind = house, cell, kind
+        self.url = url or house.database()
+        house.line.ask(op="cell", cell=cell, dedupe=kind == "idempotent", manners=dict(manners or {}), slow=slow)
+        self.drip = DripDrop(self.url, plugins=[Wire(house.receiver, cell, kind)], config=SETTINGS)
+        self.drip.adapters.create(
+            "main", channel="email", provider="wire", is_default=True, config={"from": "a@example.com"}
+        )
+        self.drip.sequences.apply(document(on_unknown))
+        self.people = 0
+        self.connection = psycopg.connect(self.url, autocommit=True, row_factory=dict_row)
+
+    def enroll(self, number: int) -> None:
+        """So many more people, all of them due at once."""
+        rows = [
+            {"subscriber": ("user", str(each)), "data": {"email": f"p{each}@example.org"}}
+            for each in range(self.people, self.people + number)
+        ]
+        results = self.drip.enroll_many("tale", rows)
+        assert all(each.created for each in results)
+        self.people += number
+
+    def spec(self, **more: Any) -> dict[str, Any]:
+        """What a worker of this cell is told."""
+        return {
+            "url": f"{self.url}&application_name={WORKER}",
+            "receiver": self.house.receiver,
+            "cell": self.cell,
+            "kind": self.kind,
+            **more,
+        }
+
+    def held(self, names: Sequence[str]) -> dict[str, tuple[int, int]]:
+        """By worker's name: how many rows it holds, and how many of them have an open attempt."""
+        rows = self.connection.execute(_HELD, [list(names)]).fetchall()
+        return {row["name"]: (row["held"], row["open"]) for row in rows}
+
+    def live(self) -> dict[str, Any]:
+        """How much work there is: live, doubtful, due, held, next_due."""
+        row = self.connection.execute(_LIVE).fetchone()
+        assert row is not None
+        return row
+
+    def ended(self) -> int:
+        """How many executions have ended."""
+        row = self.connection.execute("select count(*) as number from dripdrop.execution_history").fetchone()
+        return int(row["number"]) if row else 0
+
+    def finish(self) -> int:
+        """Let the living finish, moving business time on while nothing is due; how many doubts a person settled.
+
+        The person looks at what has arrived, as an operator looks into the provider's log.
+        """
+        until, settled = time.monotonic() + PATIENCE, 0
+        while time.monotonic() < until:
+            live = self.live()
+            if not live["live"]:
+                return settled
+            if live["live"] == live["doubtful"]:
+                settled += self._settle()
+            elif not live["due"] and not live["held"]:
+                self._advance(live["next_due"])
+            time.sleep(0.02)
+        return settled
+
+    def account(self, settled: int) -> Account:
+        """Set what arrived beside what the sequence promised."""
+        told = self.house.line.ask(op="count", cell=self.cell)
+        arrived: dict[str, int] = told["arrived"]
+        ended = self.connection.execute(_ENDED).fetchall()
+        sent = {str(row["id"]) for row in ended if row["state"] == "sent"}
+        promised = {(row["enrollment_id"], row["step_id"]) for row in ended if row["state"] == "sent"}
+        expected = self.people * len(STEPS)
+        left = {row["state"]: row["number"] for row in self.connection.execute(_LEFT).fetchall()}
+        wrong = []
+        if left != {"completed": self.people}:
+            wrong.append(f"enrollments: {left}")
+        if len(promised) != len(sent):
+            wrong.append(f"{len(sent) - len(promised)} steps were sent twice")
+        if told["changed"]:
+            wrong.append(f"{told['changed']} messages changed under their key")
+        return Account(
+            expected,
+            sum(arrived.values()),
+            sum(number - 1 for number in arrived.values()) + len(sent) - len(promised),
+            len(sent - arrived.keys()) + max(expected - len(promised), 0),
+            settled,
+            told["changed"],
+            "; ".join(wrong),
+        )
+
+    def close(self) -> None:
+        self.connection.close()
+        self.drip.close()
+        self.house.line.ask(op="forget", cell=self.cell)
+        self.house.drop(self.url)
+
+    def _settle(self) -> int:
+        arrived = self.house.line.ask(op="count", cell=self.cell)["arrived"]
+        rows = self.connection.execute(_DOUBTFUL).fetchall()
+        for row in rows:
+            self.drip.executions.resolve(row["id"], as_="sent" if str(row["id"]) in arrived else "resend")
+        return len(rows)
+
+    def _advance(self, to: datetime | None) -> None:
+        if to is not None:
+            # As far as a crowd of retries is spread, or each of them would cost a jump of its own.
+            beyond = to + STRIDE
+            try:
+                self.drip._core.database.run(lambda now: keeping.advance_clock(now, beyond))
+                self.connection.execute(f"notify {enrollments.CHANNEL}".encode())
+            except DripDropError:
+                return
+
+
+def document(on_unknown: str) -> dict[str, Any]:
+    """Three steps at once after one another; whatever is refused is tried again for long enough."""
+    step = {"channel": "email", "text": "Hello {{ email }}", "on_unknown": on_unknown, "retries": 50}
+    return {"sequence": "tale", "name": "Tale", "steps": {key: {**step, "subject": key} for key in STEPS}}
