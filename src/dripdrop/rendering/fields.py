@@ -9,17 +9,42 @@ from typing import Any, TypeAlias
 from uuid import UUID
 
 from dripdrop.errors import Invalid
+from dripdrop.rendering.html_part import PerMessage, html_part
 from dripdrop.rendering.templates import Template, compile_template
 from dripdrop.rendering.text_part import text_of, text_template, tidy
+from dripdrop.rules import spintax, variation
 from dripdrop.rules.definition import Step
+from dripdrop.rules.variation import OWN, Variation
 
 ADDRESS_FIELDS = ("to", "cc", "bcc", "from", "reply_to")
 
 # Commas inside `{{ }}` and quoted names separate nothing.
 _PART = re.compile(r'(?:\{\{.*?\}\}|\{%.*?%\}|"(?:[^"\\]|\\.)*"|[^,])+', re.DOTALL)
 
+# Where a message goes and what it is called is never drawn by lot.
+_NEVER_SPUN = frozenset(
+    (*ADDRESS_FIELDS, "chat_id", "url", "method", "topic", "event", "media_urls", "headers", "attachments")
+)
+_PICKS = "_picks"
+
 Node: TypeAlias = Any
 Report: TypeAlias = Callable[[str], Any]
+Variables: TypeAlias = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Alternatives:
+    """A template whose alternatives are chosen anew for each message."""
+
+    template: Template | PerMessage
+    groups: tuple[int, ...]
+
+    def render(self, variables: Variables, missing: Report | None, path: str, seed: str) -> str:
+        return self.template.render(self.given(variables, path, seed), missing, path)
+
+    def given(self, variables: Variables, path: str, seed: str) -> Variables:
+        """The variables together with what was chosen."""
+        return {**variables, _PICKS: spintax.picks(f"{seed}:{path}", self.groups)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,68 +56,104 @@ class Compiled:
     text: Template | None
     text_from_html: bool
     addressed: bool
+    varied: bool = False
 
-    def render(self, variables: Mapping[str, Any], missing: Report | None = None) -> dict[str, Any]:
+    def render(self, variables: Variables, missing: Report | None = None, seed: str = "") -> dict[str, Any]:
         """Every field's value; the text part of an e-mail is made from its HTML where there is none."""
-        said = {name: _render(node, variables, missing, path) for name, node, path in self.fields}
+        said = {name: _render(node, variables, missing, path, seed) for name, node, path in self.fields}
         if self.text_from_html:
-            html = said.get("html") or ""
-            said["text"] = tidy(self.text.render(variables)) if self.text is not None else text_of(html)
+            said["text"] = self._text(said.get("html") or "", variables, seed)
         return said
 
-    def render_only(self, names: Sequence[str], variables: Mapping[str, Any]) -> dict[str, Any]:
+    def render_only(self, names: Sequence[str], variables: Variables) -> dict[str, Any]:
         """The values of some fields."""
-        return {name: _render(node, variables, None, path) for name, node, path in self.fields if name in names}
+        return {name: _render(node, variables, None, path, "") for name, node, path in self.fields if name in names}
+
+    def _text(self, html: str, variables: Variables, seed: str) -> str:
+        if self.text is None:
+            return text_of(html)
+        node, path = next((node, path) for name, node, path in self.fields if name == "html")
+        if isinstance(node, Alternatives):
+            # Both parts say the same.
+            variables = node.given(variables, path, seed)
+        return tidy(self.text.render(variables))
 
 
-_cache: dict[tuple[UUID, bool], Compiled] = {}
+_cache: dict[tuple[UUID, bool, Variation], Compiled] = {}
 
 
-def compiled(step: Step, trusted: bool = True) -> Compiled:
-    """The step's templates, compiled once for each step; raises `Invalid` (`template`) with the field and line."""
-    key = (step.id, trusted)
+def compiled(step: Step, trusted: bool = True, said: Variation = OWN) -> Compiled:
+    """The step's templates, compiled once for each step and variation; raises `Invalid` with the field and line."""
+    key = (step.id, trusted, said)
     known = _cache.get(key)
     # A draft keeps its id while its text changes.
     if known is not None and (known.step is step or known.step == step):
         return known
     if len(_cache) > 4096:
         _cache.clear()
-    made = _cache[key] = _compile_step(step, trusted)
+    made = _cache[key] = _compile_step(step, trusted, said)
     return made
 
 
-def _compile_step(step: Step, trusted: bool) -> Compiled:
+def _compile_step(step: Step, trusted: bool, said: Variation) -> Compiled:
+    spoken = variation.spoken(step, said) if said != OWN else step
+    template = spoken.template
     fields = tuple(
-        (name, _compile(name, value, step.channel, trusted, path), path)
-        for name, value in step.template.items()
+        (name, _compile(name, value, _Manner(step, trusted, _spins(step, name, value)), path), path)
+        for name, value in template.items()
         for path in (f"{step.key}.{name}",)
     )
-    html = step.template.get("html")
-    derived = step.channel == "email" and isinstance(html, str) and not step.template.get("text")
-    return Compiled(
-        step,
-        fields,
-        _text_template(html, trusted) if derived and isinstance(html, str) else None,
-        derived,
-        any(name in step.template for name in ("to", "cc", "bcc", "chat_id")),
-    )
+    html = next((node for name, node, _ in fields if name == "html"), None)
+    derived = step.channel == "email" and html is not None and not template.get("text")
+    text = _text_template(html, trusted) if derived else None
+    addressed = any(name in template for name in ("to", "cc", "bcc", "chat_id"))
+    return Compiled(step, fields, text, derived, addressed, variation.varies(step))
 
 
-def _compile(name: str, value: Any, channel: str, trusted: bool, path: str) -> Node:
+def _spins(step: Step, name: str, value: Any) -> bool:
+    own = step.config.get("spintax") or (step.config.get("template_variation") or {}).get("spintax")
+    # A text that is JSON has braces of its own.
+    is_json = isinstance(value, str) and step.channel in ("webhook", "pubsub")
+    return bool(own) and name not in _NEVER_SPUN and not is_json
+
+
+@dataclass(frozen=True, slots=True)
+class _Manner:
+    """How the templates of a field are compiled."""
+
+    step: Step
+    trusted: bool
+    spins: bool
+
+
+def _compile(name: str, value: Any, manner: _Manner, path: str) -> Node:
     if name in ADDRESS_FIELDS and isinstance(value, str):
-        return [_compile("", part.strip(), channel, trusted, path) for part in _PART.findall(value)]
+        return [_compile("", part.strip(), manner, path) for part in _PART.findall(value)]
     if isinstance(value, str):
-        # Only HTML is escaped: a subject with &amp; in it would be read so.
-        return compile_template(value, escape=name == "html" and channel == "email", trusted=trusted, path=path)
+        return _compile_text(value, name == "html" and manner.step.channel == "email", manner, path)
     if isinstance(value, Mapping):
-        return {str(key): _compile("", inner, channel, trusted, f"{path}.{key}") for key, inner in value.items()}
+        return {str(key): _compile("", inner, manner, f"{path}.{key}") for key, inner in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_compile("", inner, channel, trusted, f"{path}[{index}]") for index, inner in enumerate(value)]
+        return [_compile("", inner, manner, f"{path}[{index}]") for index, inner in enumerate(value)]
     return value
 
 
-def _text_template(html: str, trusted: bool) -> Template | None:
-    text = text_template(html)
+def _compile_text(text: str, html: bool, manner: _Manner, path: str) -> Template | PerMessage | Alternatives:
+    spun = spintax.as_liquid(text, _PICKS, html=html) if manner.spins else None
+    text = spun.text if spun is not None else text
+    made: Template | PerMessage
+    # Only HTML is escaped: a subject with &amp; in it would be read so.
+    if html:
+        inlined = manner.step.config.get("inline_css") is not False
+        made = html_part(text, trusted=manner.trusted, path=path, inlined=inlined)
+    else:
+        made = compile_template(text, trusted=manner.trusted, path=path)
+    return Alternatives(made, spun.groups) if spun is not None and spun.groups else made
+
+
+def _text_template(html: Node, trusted: bool) -> Template | None:
+    made = html.template if isinstance(html, Alternatives) else html
+    text = text_template(made.source) if isinstance(made, Template) else None
     try:
         return compile_template(text, trusted=trusted) if text is not None else None
     except Invalid:
@@ -100,11 +161,15 @@ def _text_template(html: str, trusted: bool) -> Template | None:
         return None
 
 
-def _render(node: Node, variables: Mapping[str, Any], missing: Report | None, path: str) -> Any:
+def _render(node: Node, variables: Variables, missing: Report | None, path: str, seed: str) -> Any:
     if isinstance(node, Template):
         return node.render(variables, missing, path)
+    if isinstance(node, Alternatives):
+        return node.render(variables, missing, path, seed)
+    if isinstance(node, PerMessage):
+        return node.render(variables, missing, path)
     if isinstance(node, dict):
-        return {key: _render(inner, variables, missing, path) for key, inner in node.items()}
+        return {key: _render(inner, variables, missing, path, seed) for key, inner in node.items()}
     if isinstance(node, list):
-        return [_render(inner, variables, missing, path) for inner in node]
+        return [_render(inner, variables, missing, path, seed) for inner in node]
     return node

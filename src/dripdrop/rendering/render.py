@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
 from dripdrop.errors import Invalid
 from dripdrop.rendering import messages
-from dripdrop.rendering.fields import compiled
+from dripdrop.rendering.fields import Compiled, compiled
 from dripdrop.rules.definition import Step, Version
 from dripdrop.rules.message import Message
 from dripdrop.rules.recipients import normalize
+from dripdrop.rules.variation import Variation, chosen
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
@@ -37,22 +38,26 @@ def render(
     event: Mapping[str, Any] = NOTHING,
     resolve: Resolver | None = None,
     missing: Callable[[str], Any] | None = None,
+    said_in: Variation | None = None,
 ) -> Message:
     """The message of a step; the same for the same arguments. `now` is the business time of the recipe.
 
     `system` holds subscriber_id, subscriber_type and enrollment_id; `answers` are those of hooks, by their names;
     `event` is the data of the event that the step waited for; `resolve` finds the function of a module template;
-    `missing` hears the name of each variable that was printed and is not there. `sms_max_chars` None leaves the length
-    of a text to a later `messages.measure`. Raises `Invalid`: `template`, `missing_subject`, `empty_body`,
-    `sms_too_long`, `missing_url`, `missing_recipient`, `missing_chat_id`, `missing_topic`, `missing_event`, `address`,
-    `payload`, `attachment`, `template_module`.
+    `missing` hears the name of each variable that was printed and is not there; `said_in` asks for another language or
+    variant than the person's own; `sms_max_chars` None leaves the length of a text to a later `messages.measure`.
+    Raises `Invalid`: `template`, `mjml` and its kin, `missing_subject`, `empty_body`, `sms_too_long`, `missing_url`,
+    `missing_recipient`, `missing_chat_id`, `missing_topic`, `missing_event`, `address`, `payload`, `attachment`,
+    `template_module`; and `MissingExtra`.
     """
     if step.template_type == "module":
         fields = _ask_module(step, _enrollment(version, data, system), answers, resolve)
     else:
         extra = {"public_url": public_url, "unsubscribe_url": unsubscribe_url, **system}
         said = variables(step, version, data=data, system=extra, now=now, answers=answers, event=event)
-        fields = compiled(step, version.tenant_key == "").render(said, missing)
+        fields = _compiled(step, version, data, system, said_in).render(
+            said, missing, str(system.get("execution_id", ""))
+        )
     made = messages.Making(
         step=step,
         fields=fields,
@@ -117,17 +122,31 @@ def addresses(
     Without `to`, `cc` and `bcc` only the person's data is looked at. Otherwise `version` and `now` are needed, and
     `Invalid` (`template`, `address`) may be raised.
     """
-    if step.template_type != "inline" or version is None or now is None or not compiled(step, _own(version)).addressed:
+    if step.template_type == "module" or version is None or now is None:
+        return _normalized(step, messages.in_data(step, data))
+    spoken = _compiled(step, version, data, system, None)
+    if not spoken.addressed:
         found = messages.in_data(step, data)
     else:
         said = variables(step, version, data=data, system=system, now=now, answers=answers, event=event)
-        fields = compiled(step, _own(version)).render_only(("to", "cc", "bcc", "chat_id"), said)
+        fields = spoken.render_only(("to", "cc", "bcc", "chat_id"), said)
         found = messages.addressed(step, fields, data)
+    return _normalized(step, found)
+
+
+def _normalized(step: Step, found: Iterable[str]) -> tuple[tuple[str, str], ...]:
     return tuple(dict.fromkeys((step.channel, normalize(step.channel, each)) for each in found))
 
 
-def _own(version: Version) -> bool:
-    return version.tenant_key == ""
+def _compiled(
+    step: Step, version: Version, data: Mapping[str, Any], system: Mapping[str, Any], said_in: Variation | None
+) -> Compiled:
+    """The step's templates in the person's language and variant; tenants' authors are not trusted."""
+    trusted = version.tenant_key == ""
+    made = compiled(step, trusted)
+    if not made.varied:
+        return made
+    return compiled(step, trusted, said_in or chosen(step, data, system.get("enrollment_id")))
 
 
 def _enrollment(version: Version, data: Mapping[str, Any], system: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -16,30 +15,19 @@ from liquid.output import LimitedStringIO
 from liquid.stringify import to_liquid_string
 from liquid.template import BoundTemplate
 
-from dripdrop.errors import Finding, Invalid
 from dripdrop.rendering.environment import MAX_OUTPUT, Context, environment
-
-MAX_TEMPLATE = 512_000
+from dripdrop.rendering.problems import MAX_TEMPLATE, Problem, invalid
 
 _TOO_LARGE = f"A template may have {MAX_TEMPLATE} characters at most"
-_CURE = "Mend the template: {{ variable }}, {% if %}...{% endif %}, {% for %}...{% endfor %} and the standard filters."
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """What is wrong with a template, and where in it (from 1)."""
-
-    message: str
-    line: int | None = None
-    column: int | None = None
 
 
 class Template:
     """A compiled Liquid text. `render` may be called from any thread."""
 
-    __slots__ = ("_bound", "_escape", "_plain", "_steps")
+    __slots__ = ("_bound", "_escape", "_plain", "_steps", "source")
 
-    def __init__(self, bound: BoundTemplate, escape: bool) -> None:
+    def __init__(self, bound: BoundTemplate, escape: bool, source: str) -> None:
+        self.source = source
         self._bound = bound
         self._escape = escape
         self._plain = _only_text(bound)
@@ -53,6 +41,10 @@ class Template:
     def filters(self) -> dict[str, list[Any]]:
         """Every filter that is named, and where."""
         return self._bound.analyze(include_partials=False).filters
+
+    def roots(self) -> list[str]:
+        """The names that it expects from outside."""
+        return sorted(self._bound.analyze(include_partials=False).globals)
 
     def render(
         self, variables: Mapping[str, Any], missing: Callable[[str], Any] | None = None, path: str = "template"
@@ -100,13 +92,6 @@ class Template:
         return buffer.getvalue()
 
 
-def invalid(problem: Problem, path: str) -> Invalid:
-    """The error of a template that cannot be used; the sentence never repeats a person's value."""
-    place = f"{path}, line {problem.line}" if problem.line else path
-    finding = Finding("template", path, f"{problem.message} ({place}).", _CURE, problem.line, problem.column)
-    return Invalid(finding.message, cure=_CURE, code="template", findings=[finding])
-
-
 def compile_template(text: str, *, escape: bool = False, trusted: bool = True, path: str = "template") -> Template:
     """The template of a text; equal texts are compiled once. Raises `Invalid` (`template`) where it cannot be read."""
     if len(text) > MAX_TEMPLATE:
@@ -119,7 +104,7 @@ def compile_template(text: str, *, escape: bool = False, trusted: bool = True, p
 
 @lru_cache(maxsize=4096)
 def _compiled(text: str, escape: bool, trusted: bool) -> Template:
-    return Template(environment(escape, trusted).from_string(text), escape)
+    return Template(environment(escape, trusted).from_string(text), escape, text)
 
 
 def check_template(text: str, *, escape: bool = False, trusted: bool = True) -> list[Problem]:
