@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dripdrop.errors import Invalid
-from dripdrop.rendering.render import addresses, render
 from dripdrop.rendering.problems import MAX_TEMPLATE
+from dripdrop.rendering.render import addresses, render
 from dripdrop.rendering.templates import check_template, compile_template
 from dripdrop.rendering.text_part import text_of, text_template
 from dripdrop.rules import mail

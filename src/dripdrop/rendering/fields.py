@@ -21,12 +21,6 @@ ADDRESS_FIELDS = ("to", "cc", "bcc", "from", "reply_to")
 # Commas inside `{{ }}` and quoted names separate nothing.
 _PART = re.compile(r'(?:\{\{.*?\}\}|\{%.*?%\}|"(?:[^"\\]|\\.)*"|[^,])+', re.DOTALL)
 
-# Where a message goes and what it is called is never drawn by lot.
-_NEVER_SPUN = frozenset(
-    (*ADDRESS_FIELDS, "chat_id", "url", "method", "topic", "event", "media_urls", "headers", "attachments")
-)
-_PICKS = "_picks"
-
 Node: TypeAlias = Any
 Report: TypeAlias = Callable[[str], Any]
 Variables: TypeAlias = Mapping[str, Any]
@@ -44,7 +38,7 @@ class Alternatives:
 
     def given(self, variables: Variables, path: str, seed: str) -> Variables:
         """The variables together with what was chosen."""
-        return {**variables, _PICKS: spintax.picks(f"{seed}:{path}", self.groups)}
+        return {**variables, spintax.PICKS: spintax.picks(f"{seed}:{path}", self.groups)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +93,7 @@ def _compile_step(step: Step, trusted: bool, said: Variation) -> Compiled:
     spoken = variation.spoken(step, said) if said != OWN else step
     template = spoken.template
     fields = tuple(
-        (name, _compile(name, value, _Manner(step, trusted, _spins(step, name, value)), path), path)
+        (name, _compile(name, value, _Manner(step, trusted, spintax.spins(step, name, value)), path), path)
         for name, value in template.items()
         for path in (f"{step.key}.{name}",)
     )
@@ -108,13 +102,6 @@ def _compile_step(step: Step, trusted: bool, said: Variation) -> Compiled:
     text = _text_template(html, trusted) if derived else None
     addressed = any(name in template for name in ("to", "cc", "bcc", "chat_id"))
     return Compiled(step, fields, text, derived, addressed, variation.varies(step))
-
-
-def _spins(step: Step, name: str, value: Any) -> bool:
-    own = step.config.get("spintax") or (step.config.get("template_variation") or {}).get("spintax")
-    # A text that is JSON has braces of its own.
-    is_json = isinstance(value, str) and step.channel in ("webhook", "pubsub")
-    return bool(own) and name not in _NEVER_SPUN and not is_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +126,7 @@ def _compile(name: str, value: Any, manner: _Manner, path: str) -> Node:
 
 
 def _compile_text(text: str, html: bool, manner: _Manner, path: str) -> Template | PerMessage | Alternatives:
-    spun = spintax.as_liquid(text, _PICKS, html=html) if manner.spins else None
+    spun = spintax.as_liquid(text, html=html) if manner.spins else None
     text = spun.text if spun is not None else text
     made: Template | PerMessage
     # Only HTML is escaped: a subject with &amp; in it would be read so.

@@ -14,10 +14,8 @@ from dripdrop.rules.markup import line_of, pieces
 MAX_DEPTH = 64
 MAX_TAGS = 20_000
 
-_BEFORE = re.compile(
-    r"\ufeff?(?:\s++|<\?xml[^>]*+\?>|<!--.*?-->|\{%.*?%\})*+(?=<mjml[\s>/])", re.DOTALL | re.IGNORECASE
-)
-_LEADING = re.compile(r"\ufeff|<\?xml[^>]*\?>")
+_LEADING = re.compile(r"\ufeff|<\?xml[^>]*>")
+_ROOT = re.compile(r"<mjml[\s>/]", re.IGNORECASE)
 _TAG = re.compile(r"<(/?)([a-zA-Z][\w:.-]*)")
 _INLINE = re.compile(
     r"""<mj-style\b[^<>]*?\binline\s*=\s*["']inline["'][^<>]*>(.*?)</mj-style\s*>""", re.DOTALL | re.IGNORECASE
@@ -71,7 +69,14 @@ _CURE = "Mend the MJML: https://documentation.mjml.io names its tags."
 
 def is_mjml(text: str) -> bool:
     """Whether an HTML field is MJML: it begins with `<mjml`, whatever comments stand before it."""
-    return _BEFORE.match(text) is not None
+    for piece in pieces(text, html=True):
+        if piece.context == "tag" and not piece.text.startswith("<?"):
+            return _ROOT.match(piece.text) is not None
+        if piece.context == "words" and (
+            piece.liquid == "output" or piece.text.strip("\ufeff \t\r\n") and not piece.liquid
+        ):
+            return False
+    return False
 
 
 def problems(text: str) -> list[Problem]:

@@ -24,7 +24,8 @@ from liquid.template import BoundTemplate
 
 from dripdrop.errors import Invalid
 from dripdrop.rendering.environment import MAX_OUTPUT, Context, fresh
-from dripdrop.rendering.templates import MAX_TEMPLATE, Problem, invalid, problem_of
+from dripdrop.rendering.problems import MAX_TEMPLATE, Problem, invalid
+from dripdrop.rendering.templates import problem_of
 
 _MARK = re.compile("\ue000([0-9]+)\ue001")
 _RESERVED = re.compile("[\ue000\ue001]")

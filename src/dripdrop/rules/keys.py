@@ -76,6 +76,16 @@ TEMPLATE: Mapping[str, Shape] = {
     "chat_id": {"type": ["string", "integer"]},
     "blocks": {"anyOf": [{"type": "array", "items": MAPPING}, TEXT]},
 }
+LOCALES: Shape = {
+    "type": "object",
+    "additionalProperties": {"type": "object", "properties": TEMPLATE, "additionalProperties": False},
+    "description": "What is said in other languages: de-AT takes de where there is no de-AT.",
+}
+VARIANT: Shape = {
+    "type": "object",
+    "properties": {"name": TEXT, "weight": {"type": "number", "minimum": 0}, "locales": LOCALES, **TEMPLATE},
+    "additionalProperties": False,
+}
 STEP_CONFIG: Mapping[str, Shape] = {
     "repeat": {"anyOf": [FLAG, {"type": "integer", "minimum": 1}], "description": "That many sends; true: for ever."},
     "timezone": {**TEXT, "description": "An IANA name, or the field that holds one: {{ timezone }}."},
@@ -87,8 +97,10 @@ STEP_CONFIG: Mapping[str, Shape] = {
     "unsubscribe": FLAG,
     "short_links": {"anyOf": [FLAG, MAPPING]},
     "spintax": FLAG,
-    "variants": {"type": "array", "items": MAPPING},
-    "locales": {"type": "object", "additionalProperties": MAPPING},
+    "variants": {"type": "array", "items": VARIANT, "minItems": 1, "maxItems": 26},
+    "locales": LOCALES,
+    "locale_field": {**TEXT, "description": "The field of the data that names the language; `locale` where unset."},
+    "inline_css": FLAG,
     **dict.fromkeys(("concurrency", "rate_limits", "sending_rules"), MAPPING),
 }
 STEP: Mapping[str, Shape] = {

@@ -11,12 +11,19 @@ import hashlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
+from dripdrop.rules.definition import Step
 from dripdrop.rules.markup import Piece, line_of, pieces
 
 MAX_DEPTH = 20
 MAX_GROUPS = 1_000
+PICKS = "_picks"
+
+NEVER = frozenset(
+    ("to", "cc", "bcc", "from", "reply_to", "chat_id", "url", "method", "topic", "event", "media_urls", "headers",
+     "attachments")
+)  # fmt: skip
 
 _SIGNS = re.compile(r"\\++|[{|}]")
 _AS_LIQUID = {"{": "{{ '{' }}", "}": "{{ '}' }}"}
@@ -77,6 +84,14 @@ def expand(text: str, seed: object, *, html: bool = False) -> str:
     return "".join(_expanded(tree, chosen))
 
 
+def spins(step: Step, name: str, value: Any) -> bool:
+    """Whether a field of the step is written with alternatives: never one that says where a message goes."""
+    own = step.config.get("spintax") or (step.config.get("template_variation") or {}).get("spintax")
+    # A text that is JSON has braces of its own.
+    is_json = isinstance(value, str) and step.channel in ("webhook", "pubsub")
+    return bool(own) and name not in NEVER and not is_json
+
+
 def problems(text: str, *, html: bool = False) -> list[Trouble]:
     """`spintax_unbalanced`, `spintax_too_large` and, which is only a warning, `spintax_empty`."""
     read = _parse(text, html)
@@ -87,7 +102,7 @@ def problems(text: str, *, html: bool = False) -> list[Trouble]:
     return [Trouble("spintax_empty", message, *line_of(text, at)) for at in empty]
 
 
-def as_liquid(text: str, name: str, *, html: bool = False) -> Spun:
+def as_liquid(text: str, name: str = PICKS, *, html: bool = False) -> Spun:
     """The template whose alternatives are chosen by the list of numbers in the variable `name`.
 
     They are chosen before values are put in, so that braces and pipes in a person's data mean nothing.

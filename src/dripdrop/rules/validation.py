@@ -10,6 +10,7 @@ from dripdrop.rules.checks import content, links, paths, times
 from dripdrop.rules.checks.common import Checks, CheckTemplate, Found, TemplateProblem, later, nearest
 from dripdrop.rules.checks.conditions import conditions
 from dripdrop.rules.checks.hooks import hooks
+from dripdrop.rules.checks.speech import speech
 from dripdrop.rules.definition import CHANNELS, Step
 from dripdrop.rules.document import Path, SequenceDocument
 
@@ -29,13 +30,9 @@ LATER_STEP_KEYS = (
     "repeat",
     "late",
     "reply_behavior",
-    "spintax",
-    "variants",
-    "locales",
     "concurrency",
     "rate_limits",
     "sending_rules",
-    "template_variation",
 )
 LATER_SEQUENCE_KEYS = ("pool",)
 
@@ -56,8 +53,7 @@ def findings(
     for step in document.steps:
         at: Path = ("steps", step.key)
         found += _step(document, step, at, known)
-        if known.template is not None:
-            found += content.templates(document, step.template, at, known.template)
+        found += speech(document, step, at, known)
     return [*found, *hooks(document, known), *paths.ways(document), *paths.whole(document)]
 
 

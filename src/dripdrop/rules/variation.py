@@ -87,11 +87,12 @@ def _drawn(variants: list[tuple[str, float, Mapping[str, Any]]], seed: str) -> s
     if not total:
         return variants[0][0] if variants else None
     share = int.from_bytes(hashlib.sha256(seed.encode()).digest()[:8], "big") / 2**64 * total
-    for name, weight, _ in variants:
+    weighty = [(name, weight) for name, weight, _ in variants if weight]
+    for name, weight in weighty:
         share -= weight
         if share < 0:
             return name
-    return next(name for name, weight, _ in reversed(variants) if weight)
+    return weighty[-1][0]
 
 
 def _locales(step: Step, variant: str | None) -> list[str]:

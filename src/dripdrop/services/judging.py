@@ -7,6 +7,7 @@ from functools import partial
 
 from dripdrop.hooks.python import Modules
 from dripdrop.rendering import wire
+from dripdrop.rendering.html_part import check_markup
 from dripdrop.rendering.templates import check_template
 from dripdrop.rules.definition import CHANNELS
 from dripdrop.rules.validation import Checks
@@ -25,9 +26,10 @@ def checks(
     `modules` finds hook modules where the host's code is at hand. A tenant's authors are not `trusted`: they may not
     write markup past the escaping.
     """
-    template = partial(check_template, trusted=trusted)
+    template, markup = partial(check_template, trusted=trusted), partial(check_markup, trusted=trusted)
     return Checks(
         template=template,
+        markup=markup,
         hooks=None if modules is None else modules.problem,
         channels=(*CHANNELS, *sorted({*channels} - {*CHANNELS})),
         public=public,

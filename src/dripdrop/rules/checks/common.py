@@ -24,6 +24,19 @@ class TemplateProblem(Protocol):
     def line(self) -> int | None: ...
 
 
+class MarkupProblem(TemplateProblem, Protocol):
+    """What a checker of markup says besides."""
+
+    @property
+    def code(self) -> str: ...
+
+    @property
+    def severity(self) -> str: ...
+
+    @property
+    def cure(self) -> str: ...
+
+
 CheckTemplate: TypeAlias = Callable[[str], Sequence[TemplateProblem]]
 
 
@@ -31,7 +44,7 @@ CheckTemplate: TypeAlias = Callable[[str], Sequence[TemplateProblem]]
 class Checks:
     """What only the house around the rules can know of a definition; what is None is not looked into.
 
-    `template` looks into Liquid, `markup` into HTML that begins with `<mjml`; `variables` names what a template prints,
+    `template` looks into Liquid, `markup` into the HTML of e-mails and MJML; `variables` names what a template prints,
     each with its line. `hooks` says what is wrong with a hook module and a name asked of it, `function` what is wrong
     with a module template: a sentence each, or None. `endpoint` looks into the templates of HTTP hooks, `http_hooks`
     are those the sequence has besides the document's, `http_allow` names addresses that may be called although they
@@ -39,7 +52,7 @@ class Checks:
     """
 
     template: CheckTemplate | None = None
-    markup: CheckTemplate | None = None
+    markup: Callable[[str], Sequence[MarkupProblem]] | None = None
     variables: Callable[[str], Sequence[tuple[str, int | None]]] | None = None
     hooks: Callable[[str, str | None], str | None] | None = None
     function: Callable[[str, str], str | None] | None = None
