@@ -73,7 +73,7 @@ def is_mjml(text: str) -> bool:
         if piece.context == "tag" and not piece.text.startswith("<?"):
             return _ROOT.match(piece.text) is not None
         if piece.context == "words" and (
-            piece.liquid == "output" or piece.text.strip("\ufeff \t\r\n") and not piece.liquid
+            piece.liquid == "output" or (piece.text.strip("\ufeff \t\r\n") and not piece.liquid)
         ):
             return False
     return False
