@@ -185,9 +185,8 @@ def _slow(text: str) -> Problem:
     cure = "Let {% if %} and {% for %} stand inside of <mj-text>, <mj-table> and other texts; or leave it, it works."
     if not mjml.is_mjml(text):
         cure = "Let no style and no tag depend on Liquid; or leave it, it works."
-    return Problem(
-        "Its HTML is made for each message anew, which takes milliseconds", None, None, "slow_html", "warning", cure
-    )
+    message = "Its HTML is made for each message anew, which takes milliseconds"
+    return Problem(message, code="slow_html", severity="warning", cure=cure)
 
 
 def _problem_of(finding: Finding) -> Problem:

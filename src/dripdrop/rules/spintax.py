@@ -99,7 +99,7 @@ def problems(text: str, *, html: bool = False) -> list[Trouble]:
         return [read]
     empty = [each.at for each in read[1] if len(each.alternatives) < len(each.options)]
     message = "A group has an empty alternative, which is never taken"
-    return [Trouble("spintax_empty", message, *line_of(text, at)) for at in empty]
+    return [_trouble(text, at, message, code="spintax_empty") for at in empty]
 
 
 def as_liquid(text: str, name: str = PICKS, *, html: bool = False) -> Spun:
@@ -121,6 +121,10 @@ def picks(seed: object, groups: tuple[int, ...]) -> list[int]:
 
 def _number(text: str) -> int:
     return int.from_bytes(hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:8], "big")
+
+
+def _trouble(text: str, at: int, message: str, *, code: str) -> Trouble:
+    return Trouble(code, message, *line_of(text, at))
 
 
 def _expanded(tree: list[Node], chosen: list[int]) -> Iterator[str]:
@@ -156,19 +160,19 @@ def _parse(text: str, html: bool) -> tuple[list[Node], list[Group]] | Trouble:
     for kind, said, at in _signs(text, html):
         if kind == "{":
             if len(opened) == MAX_DEPTH or len(groups) == MAX_GROUPS:
-                return Trouble("spintax_too_large", "There are too many alternatives", *line_of(text, at))
+                return _trouble(text, at, "There are too many alternatives", code="spintax_too_large")
             opened.append(at)
             stack.append([[]])
         elif kind == "|" and opened:
             stack[-1].append([])
         elif kind == "}":
             if not opened:
-                return Trouble("spintax_unbalanced", "A brace closes nothing", *line_of(text, at))
+                return _trouble(text, at, "A brace closes nothing", code="spintax_unbalanced")
             _shut(stack, opened.pop(), groups)
         else:
             stack[-1][-1].append(said)
     if opened:
-        return Trouble("spintax_unbalanced", "A brace is never closed", *line_of(text, opened[-1]))
+        return _trouble(text, opened[-1], "A brace is never closed", code="spintax_unbalanced")
     return stack[0][0], groups
 
 
