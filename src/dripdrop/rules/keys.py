@@ -62,6 +62,22 @@ EXIT: Shape = {
         },
     ]
 }
+# What may stand under each key is judged with the hook itself; here are its names, for editors.
+HTTP_HOOK: Shape = {
+    "type": "object",
+    "properties": {
+        "url": {"description": "https://host/path?query; {{ variables }} after the host."},
+        "method": {"enum": ["GET", "POST", "PUT", "PATCH", "DELETE"]},
+        "auth": {"description": "{bearer: ${NAME}}, {basic: {username, password}} or {header: {name, value}}."},
+        "headers": {"description": "Sent as they are."},
+        "body_template": {"description": "Liquid; a value is escaped by its place. JSON unless Content-Type says so."},
+        "response_path": {"description": "Where the value stands, such as data.scores[0]."},
+        "response_type": {"enum": ["json", "text", "number", "boolean"]},
+        "timeout_ms": {"minimum": 1, "maximum": 30_000},
+        "retry_count": {"minimum": 0, "maximum": 5},
+        **{name: {} for name in ("name", "description", "active")},
+    },
+}
 
 TEMPLATE: Mapping[str, Shape] = {
     **dict.fromkeys(("to", "cc", "bcc"), TEXT_OR_TEXTS),
@@ -121,7 +137,7 @@ VERSION_CONFIG: Mapping[str, Shape] = {
     **dict.fromkeys(("pool", "timezone", "topic"), TEXT),
     **{name: {"enum": list(WORDS[name])} for name in ("class", "reentry", "on_no_match")},
     "exit_on": {"anyOf": [TEXT, {"type": "array", "items": EXIT}]},
-    "http_hooks": {"type": "object", "additionalProperties": MAPPING},
+    "http_hooks": {"type": "object", "additionalProperties": HTTP_HOOK},
     "defaults": MAPPING,
     "window": WINDOW,
     "variables": {
