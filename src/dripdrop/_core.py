@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from dripdrop import channels, shorteners
 from dripdrop.channels.deliver import Speaker
 from dripdrop.channels.http import Sender
+from dripdrop.channels.tokens import Tokens
 from dripdrop.config import Config, load
 from dripdrop.engine.runtime import Runtime
 from dripdrop.errors import Invalid
@@ -121,6 +122,7 @@ class Core:
             speaker=Speaker(sender),
             telemetry=self.telemetry,
             hooks=self._hooks(database, sender),
+            tokens=Tokens(sender, lambda name: self.plugins.get("token_source", name)),
             resolve_template=resolve_template,
             sender=sender,
         )

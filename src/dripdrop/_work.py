@@ -13,6 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from dripdrop._core import Core, resolve_template
+from dripdrop.contracts import TokenError
 from dripdrop.engine import linking, passes
 from dripdrop.engine.dispatcher import Run
 from dripdrop.engine.runtime import BUILT_IN_SCHEDULER, Runtime
@@ -136,11 +137,15 @@ class Work:
         made = await linking.shortened(runtime, subject, message, self.core.config())
         if isinstance(made, Rejected):
             return made
+        try:
+            config = await runtime.with_token(adapter, runtime.call_config(adapter, now))
+        except TokenError as error:
+            return Rejected(error.kind, "adapter", detail={"reason": "token", "why": error.reason})
         return await sending.send_test(
             runtime.speaker,
             runtime.provider(adapter),
             adapter,
-            runtime.call_config(adapter, now),
+            config,
             made.message,
             version=version,
             step=step,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_che
 from uuid import UUID
 
 from dripdrop.rules.feedback import Feedback, InboundMessage
-from dripdrop.rules.message import Delivery
+from dripdrop.rules.message import AdapterRef, Delivery
 from dripdrop.rules.outcome import (
     Accepted,
     Askable,
@@ -72,7 +72,10 @@ class WebhookRequest:
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """The signature holds; each key of `once` (a token that signs one call) may be seen by this adapter only once."""
+    """The signature holds; each key of `once` (a token that signs one call) may be seen by this adapter only once.
+
+    A second call with a key that was seen is answered like the first and not taken in.
+    """
 
     once: tuple[str, ...] = ()
 
@@ -164,8 +167,8 @@ class SessionProvider(Protocol):
 class FeedbackProvider(Protocol):
     """What a provider tells us later. All of it is pure; all of it or none.
 
-    Header names are in lower case, a repeated header is joined by `, `. A body comes in with
-    `webhook_routes`, is verified, stored, answered, and only then parsed; so what cannot be parsed is never lost.
+    Header names are in lower case, a repeated header is joined by `, `. A call is verified, stored, answered, and only
+    then parsed; so what cannot be parsed is never lost.
     """
 
     def webhook_routes(self, adapter: Any) -> Sequence[tuple[str, str]]:
@@ -225,6 +228,38 @@ class HookUnavailable(Exception):
         super().__init__(reason)
         self.reason = reason
         self.retry_after = retry_after
+
+
+@dataclass(frozen=True, slots=True)
+class AccessToken:
+    """A token of an authorisation server; it ends at `expires_at` (aware) or after `expires_in` seconds."""
+
+    value: str = field(repr=False)
+    expires_at: datetime | None = None
+    expires_in: float | None = None
+
+
+class TokenError(Exception):
+    """There is no token. `kind`: `temporary` (ask again) or `permanent` (a person must act). `reason` is a word."""
+
+    def __init__(self, kind: Literal["temporary", "permanent"], reason: str) -> None:
+        super().__init__(f"{kind}: {reason}")
+        self.kind = kind
+        self.reason = reason
+
+
+@runtime_checkable
+class TokenSource(Protocol):
+    """Gets access tokens; named by an adapter's `token_source`. Kept and renewed by the core.
+
+    Besides this shape a source may be a function of the adapter (or of nothing), blocking or not, or the pure pair
+    `request(adapter, config) -> HttpRequest` and `granted(response) -> AccessToken`, for which the core makes the call.
+    What is returned may also be a mapping as OAuth writes it, or the bare token.
+    """
+
+    def token(self, adapter: AdapterRef) -> Awaitable[AccessToken] | AccessToken:
+        """A token that is good now; raises `TokenError`."""
+        ...
 
 
 class HookModule(Protocol):
@@ -311,6 +346,8 @@ TelemetryListener: TypeAlias = Callable[[Any], None]
 
 __all__ = [
     "Accepted",
+    "AccessToken",
+    "AdapterRef",
     "Askable",
     "CannotTell",
     "Config",
@@ -339,6 +376,8 @@ __all__ = [
     "ShortLinkAdapter",
     "ShortLinkFailed",
     "TelemetryListener",
+    "TokenError",
+    "TokenSource",
     "Unknown",
     "Verified",
     "WebhookRequest",

@@ -1,4 +1,4 @@
-"""Which providers come with the house?"""
+"""Which providers, and which sources of their tokens, come with the house?"""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 __all__ = ["BUILT_IN"]
 
 BUILT_IN: list[EntryPoint | AnyProvider]
-"""All of ours. Those of `_PROVIDERS` are imported when their name is first asked for, by the registry."""
+"""All of ours. Those of the two tables are imported when their name is first asked for, by the registry."""
 
 _PROVIDERS = {
     "email.mailgun": "email.mailgun:MailgunProvider",
@@ -20,6 +20,11 @@ _PROVIDERS = {
     "email.smtp": "smtp:SmtpProvider",
     "webhook.default": "webhook:WebhookProvider",
 }
+_TOKEN_SOURCES = {
+    "client_credentials": "token_sources:ClientCredentialsSource",
+    "refresh_token": "token_sources:RefreshTokenSource",
+    "service_account": "token_sources:ServiceAccountSource",
+}
 
 
 def __getattr__(name: str) -> Any:
@@ -27,8 +32,11 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from dripdrop.channels.local import CHANNELS, LocalProvider
 
+    groups = (("dripdrop.providers", _PROVIDERS), ("dripdrop.token_sources", _TOKEN_SOURCES))
     points = [
-        EntryPoint(each, f"dripdrop.channels.{place}", "dripdrop.providers") for each, place in _PROVIDERS.items()
+        EntryPoint(each, f"dripdrop.channels.{place}", group)
+        for group, table in groups
+        for each, place in table.items()
     ]
     globals()["BUILT_IN"] = [*points, *map(LocalProvider, CHANNELS)]
     return globals()["BUILT_IN"]

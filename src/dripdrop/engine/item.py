@@ -3,20 +3,33 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from dripdrop.config import Config
+from dripdrop.contracts import TokenError
 from dripdrop.engine.collectors import Guilty
-from dripdrop.engine.runtime import recipient_of
+from dripdrop.engine.runtime import recipient_of, ref_of
 from dripdrop.errors import DripDropError, Invalid
 from dripdrop.operations.delivering import Closed, Closing, Opened, Opening, Refused
 from dripdrop.operations.dispatching import Judged
 from dripdrop.rules import gates, retry
 from dripdrop.rules.claim import Claim
 from dripdrop.rules.following import Came, Decided, Defer, Ending, HandBack, Requeue, Setting
-from dripdrop.rules.message import AdapterRef, Delivery, EnrollmentRef, Message, StepRef, digest
-from dripdrop.rules.outcome import Accepted, Askable, Idempotent, Neither, OnDoubt, Outcome, Rejected, Unknown
+from dripdrop.rules.message import Delivery, EnrollmentRef, Message, StepRef, digest
+from dripdrop.rules.outcome import (
+    Accepted,
+    Askable,
+    CannotTell,
+    Found,
+    Idempotent,
+    Neither,
+    OnDoubt,
+    Outcome,
+    Rejected,
+    Unknown,
+)
 from dripdrop.store.adapters import Adapter
 
 if TYPE_CHECKING:
@@ -79,13 +92,16 @@ class Item:
             await self.close(Rejected("temporary", "adapter", detail={"reason": error.code}))
             return
         made = await self._made(adapter)
-        if isinstance(made, Rejected) and not claim.in_doubt:
-            await self.close(made)
-            return
+        ready = await self._equipped(adapter, config)
+        if not claim.in_doubt:
+            for refused in (made, ready):
+                if isinstance(refused, Rejected):
+                    await self.close(refused)
+                    return
         message = None if isinstance(made, Rejected) else made
         mark = digest(message) if message is not None else b""
         doubt = self.runtime.on_doubt(adapter)
-        if why := self._unrepeatable(mark, doubt):
+        if why := self._unrepeatable(mark, doubt) or ("no_token" if isinstance(ready, Rejected) else None):
             # It is noted as a doubt, and does not go out.
             if await self._open(adapter, message, mark):
                 await self.close(Unknown({"reason": why}), doubt)
@@ -93,9 +109,9 @@ class Item:
         assert message is not None
         if isinstance(doubt, Neither):
             async with self.owner.connections(adapter):
-                outcome = await self._open_and_send(provider, adapter, message, mark, config)
+                outcome = await self._open_and_send(provider, adapter, message, mark, ready)
         else:
-            outcome = await self._open_and_send(provider, adapter, message, mark, config)
+            outcome = await self._open_and_send(provider, adapter, message, mark, ready)
         if outcome is not None:
             await self.close(self._noted(outcome), doubt)
 
@@ -123,6 +139,15 @@ class Item:
             return replace(outcome, meta={**outcome.meta, **told})
         return replace(outcome, detail={**outcome.detail, **told})
 
+    async def _equipped(self, adapter: Adapter, config: Mapping[str, Any]) -> Mapping[str, Any] | Rejected:
+        """The config with its token, where the adapter names a source of one; or why there is none."""
+        if "token_source" not in config:
+            return config
+        try:
+            return await self.runtime.with_token(adapter, config)
+        except TokenError as error:
+            return Rejected(error.kind, "adapter", detail={"reason": "token", "why": error.reason})
+
     def _unrepeatable(self, mark: bytes, doubt: OnDoubt) -> str | None:
         """Why a message that may have arrived must not be sent again, if it must not."""
         claim, recipe = self.claim, self.claim.recipe
@@ -147,13 +172,16 @@ class Item:
             # Another may have taken it over, and then this is stale; else it is known that nothing went out.
             return Rejected("temporary", "adapter", detail={"reason": "lease_lost"})
         runtime = self.runtime
-        return await runtime.speaker.send(
+        outcome = await runtime.speaker.send(
             provider,
             self._delivery(adapter, message),
             config,
             timeout=self.config.adapter_timeout_seconds,
             guard=lambda: lease.holds(turn),
         )
+        if "token" in config and isinstance(outcome, Rejected) and outcome.detail.get("status") == 401:
+            runtime.tokens.evict(adapter.id, config["token"])
+        return outcome
 
     async def _open(self, adapter: Adapter, message: Message | None, mark: bytes) -> bool:
         claim = self.claim
@@ -197,7 +225,7 @@ class Item:
                 claim.subscriber_id,
                 claim.visit,
             ),
-            AdapterRef(adapter.id, adapter.name, adapter.channel, adapter.provider),
+            ref_of(adapter),
             claim.tenant,
         )
 
@@ -212,13 +240,7 @@ class Item:
         if isinstance(message, Rejected):
             await self.close(Decided(retry.Hold("content_changed"), reason="content_changed"))
             return
-        config = self.runtime.call_config(adapter, claim.now)
-        found = await self.runtime.speaker.find(
-            self.runtime.provider(adapter),
-            self._delivery(adapter, message),
-            config,
-            timeout=self.config.adapter_timeout_seconds,
-        )
+        found = await self._found(adapter, message)
         verdict = retry.after_asking(
             found,
             on_doubt=doubt,
@@ -232,6 +254,13 @@ class Item:
         )
         key = found.provider_message_id if isinstance(found, Accepted) else None
         await self.close(Decided(verdict, reason="asked", provider_message_id=key), doubt)
+
+    async def _found(self, adapter: Adapter, message: Message) -> Found:
+        ready = await self._equipped(adapter, self.runtime.call_config(adapter, self.claim.now))
+        if isinstance(ready, Rejected):
+            return CannotTell(ready.detail)
+        provider, delivery = self.runtime.provider(adapter), self._delivery(adapter, message)
+        return await self.runtime.speaker.find(provider, delivery, ready, timeout=self.config.adapter_timeout_seconds)
 
     async def give_up(self, error: Exception) -> None:
         """Something broke that nobody foresaw: it is tried again a limited number of times, or a person is asked."""

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from dripdrop.channels.deliver import Speaker, doubt
 from dripdrop.channels.http import Sender
+from dripdrop.channels.tokens import Tokens
 from dripdrop.config import Config
 from dripdrop.contracts import Scheduler
 from dripdrop.engine import linking
@@ -22,7 +23,7 @@ from dripdrop.rendering import render as rendering
 from dripdrop.rules import links, windows
 from dripdrop.rules.answers import Subject
 from dripdrop.rules.claim import Claim
-from dripdrop.rules.message import Email, Message
+from dripdrop.rules.message import AdapterRef, Email, Message
 from dripdrop.rules.outcome import Neither, OnDoubt, Rejected
 from dripdrop.store import adapters
 from dripdrop.store.adapters import Adapter
@@ -49,6 +50,7 @@ class Runtime:
     speaker: Speaker
     telemetry: Telemetry
     hooks: Hooks
+    tokens: Tokens
     resolve_template: rendering.Resolver | None = None
     sender: Sender | None = None
     versions: dict[UUID, Version] = field(default_factory=dict)
@@ -99,6 +101,13 @@ class Runtime:
             known = (adapter.updated_at, {**adapter.config, **adapters.credentials(adapter, self.vault())})
             self._opened[adapter.id] = known
         return {**known[1], "now": now}
+
+    async def with_token(self, adapter: Adapter, config: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The config with the token of the adapter's `token_source`, where it names one; raises `TokenError`."""
+        if "token_source" not in config:
+            return config
+        seconds = self.config().adapter_timeout_seconds
+        return {**config, "token": await self.tokens.token(ref_of(adapter), config, timeout=seconds)}
 
     def render(self, claim: Claim, adapter: Adapter, config: Config) -> Message:
         """The message of a claim: by the recipe while the provider may have it, else anew; raises Invalid."""
@@ -205,6 +214,11 @@ class Runtime:
             if key in own:
                 return windows.parse(own[key])
         return windows.parse(config.quiet_hours(claim.step.channel))
+
+
+def ref_of(adapter: Adapter) -> AdapterRef:
+    """What an adapter's code may know of its own row."""
+    return AdapterRef(adapter.id, adapter.name, adapter.channel, adapter.provider)
 
 
 def recipient_of(message: Message, claim: Claim) -> str:
