@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import re
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +8,7 @@ from dripdrop.rendering.templates import check_template
 from dripdrop.rules import validation
 from dripdrop.rules.document import SequenceDocument
 from dripdrop.rules.reading import read
+from dripdrop.services.judging import checks
 
 EMAIL = {"channel": "email", "subject": "Hi", "text": "Hello {{ first_name }}"}
 LATER = {**EMAIL, "timing": "in 1 day"}
@@ -144,13 +143,74 @@ def test_two_steps_of_one_key_are_told_apart_when_they_come_from_objects() -> No
     assert "duplicate_key" in [finding.code for finding in validation.findings(twice)]
 
 
-def test_every_code_of_the_module_has_a_failing_example() -> None:
-    home = Path(validation.__file__)
-    text = "".join(path.read_text("utf-8") for path in (home, *(home.parent / "checks").glob("*.py")))
-    named = set(re.findall(r'finding\(\s*"(\w+)"', text)) | {"duplicate_position", "missing_topic", "missing_event"}
-    # Needs the host's code; see test_hook_checks.py.
-    elsewhere = {"duplicate_key", "short_links_address", "hook_module"}
-    assert named <= {code for code, _, _ in FAILING} | elsewhere
+WARNED: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
+    ("inactive_goto", {"a": {**EMAIL, "next": "b"}, "b": {**LATER, "active": False}, "c": LATER}, {}),
+    ("inactive_goto", {"a": {**EMAIL, "active": False}, "b": LATER}, {"start": "a"}),
+    ("never_taken", {"a": {**EMAIL, "next": ["b", {"when": FIELD, "goto": "end"}]}, "b": LATER}, {}),
+    ("dead_end", {"a": {**EMAIL, "next": "b"}, "b": {**LATER, "position": None}}, {}),
+    ("missing_recipient", {"a": {"channel": "sms", "body": "Hi"}}, {"variables": ["first_name"]}),
+    ("unknown_variable", {"a": EMAIL}, {"variables": ["firstname", "email"]}),
+    ("unknown_variable", {"a": EMAIL, "b": {**LATER, "text": "{{ first_nmae }}"}, "c": LATER}, {}),
+    ("unknown_variable", {"a": {**EMAIL, "when": "pln == 'pro'"}}, {"variables": ["first_name", "plan", "email"]}),
+    ("no_unsubscribe", {"a": {**EMAIL, "unsubscribe": False}}, {"class": "marketing"}),
+]
+
+
+@pytest.mark.parametrize(("code", "steps", "more"), WARNED)
+def test_what_is_probably_wrong_is_a_warning(code: str, steps: dict[str, Any], more: dict[str, Any]) -> None:
+    found = validation.findings(document(steps, **more), checks=checks())
+    assert [(each.code, each.severity) for each in found] == [(code, "warning")]
+
+
+def test_marketing_needs_a_public_address_for_its_links() -> None:
+    found = validation.findings(document({"a": EMAIL}, **{"class": "marketing"}), checks=checks(public=False))
+    assert [each.code for each in found] == ["no_unsubscribe"]
+
+
+@pytest.mark.parametrize(
+    ("steps", "more"),
+    [
+        ({"a": {**EMAIL, "text": "{{ plan_1 }} {{ item }}"}, "b": {**LATER, "text": "{{ plan_2 }}"}}, {}),
+        ({"a": {**EMAIL, "text": "{{ nick | default: 'you' }} {{ today }} {{ step_key }}"}}, {"variables": ["email"]}),
+        ({"a": {**EMAIL, "text": "{% for y in email %}{{ y }}{% endfor %}"}}, {"variables": ["email"]}),
+        ({"a": {**EMAIL, "text": "{% assign x = 1 %}{{ x }}"}}, {"variables": ["email"]}),
+        ({"a": {**EMAIL, "text": "{{ own }}", "config": {"template_variables": {"own": 1}}}}, {"variables": ["email"]}),
+        ({"a": {**EMAIL, "text": "{{ name.short }}", "to": "x@example.org"}}, {"variables": ["name.short"]}),
+    ],
+)  # fmt: skip
+def test_a_variable_that_is_provided_is_not_warned_of(steps: dict[str, Any], more: dict[str, Any]) -> None:
+    assert validation.findings(document(steps, **more), checks=checks()) == []
+
+
+ON_THE_WIRE: list[tuple[str, dict[str, Any]]] = [
+    ("address", {"to": "ann"}),
+    ("address", {"to": ["{{ email }}", "ann@"]}),
+    ("address", {"from": "Team team@example.org>"}),
+    ("address", {"cc": "a@example.org, b"}),
+    ("header_name", {"headers": {"X Kind": "a"}}),
+    ("header_reserved", {"headers": {"Subject": "a"}}),
+    ("header_twice", {"headers": {"X-Kind": "a", "x-kind": "b"}}),
+    ("header_injection", {"headers": {"X-Kind": "a\nBcc: b@example.org"}}),
+    ("attachment", {"attachments": [{"filename": "a.txt"}]}),
+    ("attachment", {"attachments": [{"filename": "a.txt", "content": "x", "base64": "eA=="}]}),
+    ("attachment", {"attachments": [{"filename": "a.txt", "base64": "?"}]}),
+    ("unknown_word", {"channel": "webhook", "method": "PSOT"}),
+]
+
+
+@pytest.mark.parametrize(("code", "fields"), ON_THE_WIRE)
+def test_what_could_not_go_on_the_wire_is_refused_before(code: str, fields: dict[str, Any]) -> None:
+    assert codes({"a": {**EMAIL, **fields}}) == [code]
+
+
+def test_addresses_headers_and_attachments_that_are_fine() -> None:
+    fields = {
+        "to": '"Ann, of X" <ann@example.org>, {{ email }}',
+        "from": "Team <team@example.org>",
+        "headers": {"X-Kind": "drip", "X-Id": "{{ id }}"},
+        "attachments": [{"filename": "a.txt", "base64": "eA=="}, {"filename": "b.txt", "content": "{{ b }}"}],
+    }
+    assert codes({"a": {**EMAIL, **fields}}) == []
 
 
 def test_a_round_that_waits_and_a_guarded_end_are_fine() -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 from liquid.builtin.content import ContentNode
 from liquid.builtin.expressions import FilteredExpression, Path
@@ -45,6 +47,17 @@ class Template:
     def roots(self) -> list[str]:
         """The names that it expects from outside."""
         return sorted(self._bound.analyze(include_partials=False).globals)
+
+    def variables(self) -> dict[str, list[Any]]:
+        """Every name that it does not assign itself, dotted as far as it is fixed, and where."""
+        found: dict[str, list[Any]] = {}
+        for each in self._bound.analyze(include_partials=False).globals.values():
+            for one in each:
+                name = ".".join(
+                    itertools.takewhile(lambda part: isinstance(part, str), cast("list[str]", one.segments))
+                )
+                found.setdefault(name, []).append(one.span)
+        return found
 
     def render(
         self, variables: Mapping[str, Any], missing: Callable[[str], Any] | None = None, path: str = "template"
@@ -105,6 +118,23 @@ def compile_template(text: str, *, escape: bool = False, trusted: bool = True, p
 @lru_cache(maxsize=4096)
 def _compiled(text: str, escape: bool, trusted: bool) -> Template:
     return Template(environment(escape, trusted).from_string(text), escape, text)
+
+
+def variables_of(text: str) -> list[tuple[str, int]]:
+    """What a template asks of its data, each dotted name with its first line; not what it has a default for.
+
+    A template that cannot be read asks nothing.
+    """
+    try:
+        asked = _compiled(text, False, True).variables()
+    except (LiquidError, RecursionError):
+        return []
+    found = {name: spans[0].index for name, spans in asked.items() if not _with_default(name).search(text)}
+    return [(name, text.count("\n", 0, index) + 1) for name, index in found.items()]
+
+
+def _with_default(name: str) -> re.Pattern[str]:
+    return re.compile(rf"\b{re.escape(name)}\b[^{{}}%]*?\|\s*default\b")
 
 
 def check_template(text: str, *, escape: bool = False, trusted: bool = True) -> list[Problem]:

@@ -2,41 +2,50 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable
 
-from dripdrop.rules.definition import Immediate, OnEvent, Step
+from dripdrop.rules.definition import Immediate, OnEvent
 from dripdrop.rules.document import SequenceDocument
 
 
 def reached(document: SequenceDocument) -> set[str]:
     """The keys of the steps that some way leads to from the beginning."""
-    found: set[str] = set()
     ahead = list(_beginnings(document))
+    edges = following(document)
+    found: set[str] = set()
     while ahead:
         key = ahead.pop()
-        step = document.step(key)
-        if key not in found and step is not None:
+        if key not in found and key in edges:
             found.add(key)
-            ahead += following(document, step)
+            ahead += edges[key]
     return found
 
 
-def following(document: SequenceDocument, step: Step) -> set[str]:
-    """The keys of every step that may come next: by a transition, by position, or when a wait times out."""
-    ways = [way for way in document.transitions if way.origin == step.key]
-    keys = {way.target for way in ways if way.target is not None}
-    policies = (step.on_failure, step.on_exhausted, step.on_no_match)
-    if step.position is not None and (not ways or "continue" in policies):
-        keys |= set(_next_in_line(document, step.position))
-    if isinstance(step.timing, OnEvent) and step.timing.timeout_goto:
-        keys.add(step.timing.timeout_goto)
-    return keys
+def following(document: SequenceDocument) -> dict[str, set[str]]:
+    """For each step the keys of all that may come next: by a transition, by position, or when a wait times out."""
+    ways: dict[str, set[str]] = {}
+    for way in document.transitions:
+        if way.origin is not None:
+            ways.setdefault(way.origin, set()).update(() if way.target is None else (way.target,))
+    line = _line(document)
+    positions = [position for position, _ in line]
+    edges: dict[str, set[str]] = {}
+    for step in document.steps:
+        keys = set(ways.get(step.key, ()))
+        policies = (step.on_failure, step.on_exhausted, step.on_no_match)
+        if step.position is not None and (step.key not in ways or "continue" in policies):
+            keys.update(key for _, key in line[bisect_right(positions, step.position) :][:1])
+        if isinstance(step.timing, OnEvent) and step.timing.timeout_goto:
+            keys.add(step.timing.timeout_goto)
+        edges[step.key] = keys
+    return edges
 
 
 def loops_without_wait(document: SequenceDocument) -> list[str]:
     """One step of each round that could be walked without ever waiting, first come first."""
-    hasty = {step.key: step for step in document.steps if isinstance(step.timing, Immediate)}
-    edges = _pruned({key: following(document, step) & hasty.keys() for key, step in hasty.items()})
+    hasty = {step.key for step in document.steps if isinstance(step.timing, Immediate)}
+    edges = _pruned({key: ahead & hasty for key, ahead in following(document).items() if key in hasty})
     beyond = {key: _closure(edges, key) for key in edges}
     found: list[str] = []
     known: set[str] = set()
@@ -48,12 +57,19 @@ def loops_without_wait(document: SequenceDocument) -> list[str]:
 
 
 def _pruned(edges: dict[str, set[str]]) -> dict[str, set[str]]:
-    """The same without what leads nowhere: a sequence without rounds leaves nothing."""
-    while True:
-        kept = {key: {other for other in ahead if edges.get(other)} for key, ahead in edges.items() if ahead}
-        if kept == edges:
-            return kept
-        edges = kept
+    """The same without what leads to no round: a sequence without rounds leaves nothing."""
+    behind: dict[str, list[str]] = {}
+    for key, ahead in edges.items():
+        for other in ahead:
+            behind.setdefault(other, []).append(key)
+    left = {key: len(ahead) for key, ahead in edges.items()}
+    ended = [key for key, number in left.items() if not number]
+    while ended:
+        for key in behind.get(ended.pop(), ()):
+            left[key] -= 1
+            if not left[key]:
+                ended.append(key)
+    return {key: {other for other in ahead if left[other]} for key, ahead in edges.items() if left[key]}
 
 
 def _closure(edges: dict[str, set[str]], start: str) -> set[str]:
@@ -74,13 +90,9 @@ def _beginnings(document: SequenceDocument) -> Iterable[str]:
     entries = [way for way in document.transitions if way.origin is None]
     if entries:
         return [way.target for way in entries if way.target is not None]
-    return _next_in_line(document, None)
+    return [key for _, key in _line(document)[:1]]
 
 
-def _next_in_line(document: SequenceDocument, position: int | None) -> list[str]:
-    later = [
-        (step.position, step.key)
-        for step in document.steps
-        if step.active and step.position is not None and (position is None or step.position > position)
-    ]
-    return [min(later)[1]] if later else []
+def _line(document: SequenceDocument) -> list[tuple[int, str]]:
+    """The active steps that have a position, in order."""
+    return sorted((step.position, step.key) for step in document.steps if step.active and step.position is not None)

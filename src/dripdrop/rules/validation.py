@@ -6,25 +6,18 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from dripdrop.errors import Finding
-from dripdrop.rules.checks import content, links, paths, times
+from dripdrop.rules.checks import addressing, content, links, paths, times
 from dripdrop.rules.checks.common import Checks, CheckTemplate, Found, TemplateProblem, later, nearest
 from dripdrop.rules.checks.conditions import conditions
 from dripdrop.rules.checks.hooks import hooks
 from dripdrop.rules.checks.speech import speech
+from dripdrop.rules.checks.variables import variables
 from dripdrop.rules.definition import CHANNELS, Step
 from dripdrop.rules.document import Path, SequenceDocument
+from dripdrop.rules.keys import WORDS
 
 __all__ = ["CheckTemplate", "Checks", "TemplateProblem", "errors", "findings"]
 
-POLICIES = ("continue", "complete", "pause", "cancel")
-WORDS: Mapping[str, tuple[Any, ...]] = {
-    "on_failure": POLICIES,
-    "on_exhausted": POLICIES,
-    "on_no_match": POLICIES,
-    "on_unknown": ("hold", "resend"),
-    "class": ("marketing", "transactional"),
-    "reentry": ("always", "never", True, False),
-}
 # What the types can hold already and nothing carries out yet: refused, never silently left undone.
 LATER_STEP_KEYS = (
     "repeat",
@@ -54,7 +47,14 @@ def findings(
         at: Path = ("steps", step.key)
         found += _step(document, step, at, known)
         found += speech(document, step, at, known)
-    return [*found, *hooks(document, known), *paths.ways(document), *paths.whole(document)]
+    return [
+        *found,
+        *hooks(document, known),
+        *paths.ways(document),
+        *paths.whole(document),
+        *addressing.unsubscribing(document, known),
+        *variables(document, known),
+    ]
 
 
 def errors(found: Sequence[Finding]) -> list[Finding]:
@@ -76,6 +76,7 @@ def _sequence(document: SequenceDocument) -> Found:
 def _step(document: SequenceDocument, step: Step, at: Path, known: Checks) -> Found:
     yield from content.channel(document, step, at, known.channels)
     yield from content.content(document, step, at)
+    yield from addressing.addressing(document, step, at)
     yield from times.timing(document, step, at)
     yield from _words(document, step.config, at)
     yield from times.hours(document, step.config, at)

@@ -8,7 +8,7 @@ from functools import partial
 from dripdrop.hooks.python import Modules
 from dripdrop.rendering import wire
 from dripdrop.rendering.html_part import check_markup
-from dripdrop.rendering.templates import check_template
+from dripdrop.rendering.templates import check_template, variables_of
 from dripdrop.rules.definition import CHANNELS
 from dripdrop.rules.validation import Checks
 
@@ -29,6 +29,7 @@ def checks(
     template, markup = partial(check_template, trusted=trusted), partial(check_markup, trusted=trusted)
     return Checks(
         template=template,
+        variables=variables_of,
         markup=markup,
         hooks=None if modules is None else modules.problem,
         channels=(*CHANNELS, *sorted({*channels} - {*CHANNELS})),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from dripdrop.errors import Finding
 from dripdrop.rules.checks.common import Found, nearest
 from dripdrop.rules.checks.conditions import conditions
 from dripdrop.rules.document import Path, SequenceDocument
@@ -15,7 +16,9 @@ MAX_STEPS = 1_000
 def ways(document: SequenceDocument) -> Found:
     """The transitions: their conditions, and the steps that they name."""
     keys = [step.key for step in document.steps]
+    asleep = {step.key for step in document.steps if not step.active}
     places: dict[str | None, int] = {}
+    taken: set[str | None] = set()
     for way in document.transitions:
         place = places[way.origin] = places.get(way.origin, -1) + 1
         at: Path = ("start", place) if way.origin is None else ("steps", way.origin, "next", place)
@@ -23,9 +26,24 @@ def ways(document: SequenceDocument) -> Found:
         for end, name in ((way.origin, "from"), (way.target, "goto")):
             if end is not None and end not in keys:
                 yield document.finding("unknown_goto", (*at, name), f"There is no step {end!r}.", nearest(end, keys))
+        if way.target in asleep:
+            yield _passed_by(document, way.target, (*at, "goto"))
+        if way.origin in taken:
+            message = "A way before this one is always taken, so this one never is."
+            cure = "Put the way without `when` last."
+            yield document.finding("never_taken", at, message, cure, severity="warning")
+        elif way.mode == "always" or (way.mode == "all" and not way.conditions):
+            taken.add(way.origin)
     start = document.config.get("start")
     if isinstance(start, str) and start not in keys:
         yield document.finding("unknown_goto", ("start",), f"There is no step {start!r}.", nearest(start, keys))
+    elif start in asleep:
+        yield _passed_by(document, start, ("start",))
+
+
+def _passed_by(document: SequenceDocument, key: str | None, at: Path) -> Finding:
+    message = f"The step {key!r} is not active, so it is passed by."
+    return document.finding("inactive_goto", at, message, "Switch it on, or lead elsewhere.", severity="warning")
 
 
 def whole(document: SequenceDocument) -> Found:
@@ -49,6 +67,17 @@ def whole(document: SequenceDocument) -> Found:
             cure = "Lead a `goto` to it, or remove it."
             at: Path = ("steps", step.key)
             yield document.finding("unreachable_step", at, "No way leads to this step.", cure, severity="warning")
+    yield from _ends(document, alive)
+
+
+def _ends(document: SequenceDocument, alive: set[str]) -> Found:
+    """Steps after which the sequence is over, though nothing says so."""
+    leading = {way.origin for way in document.transitions}
+    for step in document.steps:
+        if step.position is None and step.key in alive and step.key not in leading:
+            message = "The sequence ends here: the step has no position that another could follow, and no `next`."
+            cure = "Write `next:` with a step, or `next: end` if that is meant."
+            yield document.finding("dead_end", ("steps", step.key), message, cure, severity="warning")
 
 
 def _doubles(document: SequenceDocument) -> Found:
