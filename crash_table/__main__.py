@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 
-from crash_table import cells, house, manners, outages, report
+from crash_table import calamities, cells, house, manners, outages, report
 from crash_table.cells import Cell, Result
 from crash_table.house import House
 from crash_table.receiver import MANNERS
@@ -43,6 +43,13 @@ def main() -> int:
             results.append(job(main_house))
             if not asked.json:
                 print(report.line(results[-1]), flush=True)
+    if not asked.quick:
+        for name in calamities.CALAMITIES:
+            for kind in ("idempotent", "neither"):
+                if asked.only in f"calamity {name} {kind}":
+                    results.append(calamities.run(name, kind))
+                    if not asked.json:
+                        print(report.line(results[-1]), flush=True)
     found = report.summary(results, time.monotonic() - begin)
     if not asked.quick and not asked.only:
         report.write(found, version, SETTINGS["lease_seconds"])

@@ -13,7 +13,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -50,11 +50,11 @@ class Child:
 class Nursery:
     """Workers, forked by a parent that has imported everything. Safe to call from several threads."""
 
-    def __init__(self) -> None:
+    def __init__(self, prefix: Sequence[str] = (), more: Mapping[str, str] | None = None) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "crash_table.nursery"],
+            [*prefix, sys.executable, "-m", "crash_table.nursery"],
             cwd=ROOT,
-            env=environment(),
+            env={**environment(), **(more or {})},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -63,13 +63,14 @@ class Nursery:
         self._queues: dict[str, queue.SimpleQueue[Child] | None] = {}
         self._lock = threading.Lock()
         self._number = 0
+        self._prefix = f"w{self._process.pid}-"
         threading.Thread(target=self._read, daemon=True).start()
 
     def bear(self, spec: Mapping[str, Any], ended: queue.SimpleQueue[Child] | None = None) -> Child:
         """A new worker; `ended` is told when it is gone."""
         with self._lock:
             self._number += 1
-            child = Child(f"w{self._number}")
+            child = Child(f"{self._prefix}{self._number}")
             self._children[child.name] = child
             self._queues[child.name] = ended
             assert self._process.stdin is not None
@@ -160,8 +161,9 @@ def environment() -> dict[str, str]:
 
 
 @contextmanager
-def opened(settings: Mapping[str, str] = SETTINGS) -> Iterator[House]:
-    """Everything, in a temporary folder that is gone at the end."""
+def opened(settings: Mapping[str, str] | None = None, disk: Path | None = None) -> Iterator[House]:
+    """Everything, in a temporary folder that is gone at the end; the server's own folder may lie on another disk."""
+    settings = {**SETTINGS, **(settings or {})}
     folder = Path(tempfile.mkdtemp(prefix="crash-"))
     folder.chmod(0o755)
     path = str(folder / "receiver.sock")
@@ -177,7 +179,7 @@ def opened(settings: Mapping[str, str] = SETTINGS) -> Iterator[House]:
         assert receiver.stdout is not None
         assert receiver.stdin is not None
         receiver.stdout.readline()
-        with embedded.start(folder / "postgres", settings=settings) as server:
+        with embedded.start((disk or folder) / "postgres", settings=settings) as server:
             nursery = Nursery()
             try:
                 yield House(folder, server, path, nursery)
@@ -187,6 +189,6 @@ def opened(settings: Mapping[str, str] = SETTINGS) -> Iterator[House]:
         receiver.kill()
         receiver.wait()
         until = time.monotonic() + PATIENCE
-        while any(folder.glob("postgres/*/data/postmaster.pid")) and time.monotonic() < until:
+        while any((disk or folder).glob("postgres/*/data/postmaster.pid")) and time.monotonic() < until:
             time.sleep(0.05)
         shutil.rmtree(folder, ignore_errors=True)

@@ -49,14 +49,14 @@ def _outage(
             time.sleep(PAUSE * chance.random())
             if scene.live()["due"] < 30:
                 scene.enroll(PEOPLE)
-            _await_progress(scene)
+            await_progress(scene)
             held = scene.held(names)
             result.open_attempts += sum(each[1] for each in held.values())
             busy = any(each[0] for each in held.values())
             struck = strike(house, scene, result.kills)
             result.kills += struck and busy
             result.idle_kills += struck and not busy
-            scene.connection = _again(scene.url)
+            scene.connection = again(scene.url)
         settled = scene.finish()
         for each in workers:
             if each.ended.is_set():
@@ -92,14 +92,14 @@ def _await_registered(scene: Scene, names: list[str]) -> None:
         time.sleep(0.02)
 
 
-def _await_progress(scene: Scene) -> None:
+def await_progress(scene: Scene) -> None:
     """Between two strikes something must have been sent, or the second would strike nobody at work."""
     until, before = time.monotonic() + PROGRESS, scene.ended()
     while scene.ended() == before and time.monotonic() < until:
         time.sleep(0.02)
 
 
-def _again(url: str) -> psycopg.Connection[dict[str, object]]:
+def again(url: str) -> psycopg.Connection[dict[str, object]]:
     """A new connection for the conductor, as soon as the server answers again."""
     until = time.monotonic() + PATIENCE
     while True:
