@@ -8,7 +8,9 @@ import subprocess
 import sys
 import threading
 import types
+from dataclasses import replace
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from tests.hooks.conftest import later
@@ -289,7 +291,17 @@ async def test_who_stands_in_line_too_long_is_told_busy(make_subject, monkeypatc
     assert (await first, second) == (Answered({"score": 1}), Unavailable("score", "busy", 3.0))
 
 
-async def test_an_execution_asks_once_and_another_one_asks_again(make_subject):
+async def test_a_visit_asks_once_whichever_row_stands_for_it(subject):
+    host = Host(lambda *given: 7)
+    hooks = hooks_of(host)
+    for row in (subject, replace(subject, execution_id=uuid4())):
+        assert await hooks.ask(["score"], row) == Answered({"score": 7})
+    assert len(host.asked) == 1
+    await hooks.ask(["score"], replace(subject, enrollment={**subject.enrollment, "visit": 2}))
+    assert len(host.asked) == 2
+
+
+async def test_a_person_asks_once_and_another_one_asks_again(make_subject):
     host = Host(lambda *given: 7)
     hooks = hooks_of(host)
     ann, bob = make_subject(), make_subject()

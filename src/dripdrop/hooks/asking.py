@@ -35,14 +35,15 @@ ODD_SECONDS = 30.0
 INACTIVE_SECONDS = 60.0
 
 Key: TypeAlias = tuple[Any, ...]
+Visited: TypeAlias = tuple[tuple[Any, Any], str]
 Defined: TypeAlias = Callable[[Version], Coroutine[Any, Any, Sequence[Hook]]]
 
 
 class Hooks:
     """Asks hooks for one event loop; nothing that a hook does is raised.
 
-    Answers are kept for five minutes of business time per execution and hook, trouble only for a moment, so that one
-    call serves a step's condition, its template and its branches.
+    Answers are kept for five minutes of business time per visit of a step and hook, trouble only for a moment, so that
+    one call serves a step's condition, its template and its branches.
     """
 
     def __init__(
@@ -71,7 +72,7 @@ class Hooks:
         """Every hook of these names, side by side: all values, or the first that is broken, else unavailable.
 
         A name is an active HTTP hook of the sequence, else one of the sequence's hook module; an HTTP hook that was
-        switched off is unavailable. What answered before is not asked again for the same execution.
+        switched off is unavailable. What answered before is not asked again for the same visit.
         """
         wanted = list(dict.fromkeys(names))
         answers = await asyncio.gather(*(self._one(name, subject) for name in wanted))
@@ -85,7 +86,7 @@ class Hooks:
         return Answered(values)
 
     async def _one(self, name: str, subject: Subject) -> Answer:
-        key = (subject.execution_id, name)
+        key = (subject.visit, name)
         known = self._answers.get(key, subject.now)
         if known is not None:
             return known
@@ -172,13 +173,13 @@ class Hooks:
 
 
 class _Kept:
-    """Answers by execution and hook; the oldest go when they weigh too much together."""
+    """Answers by visit and hook; the oldest go when they weigh too much together."""
 
     def __init__(self) -> None:
-        self._entries: OrderedDict[tuple[UUID, str], tuple[datetime, Answer, int]] = OrderedDict()
+        self._entries: OrderedDict[Visited, tuple[datetime, Answer, int]] = OrderedDict()
         self._weight = 0
 
-    def get(self, key: tuple[UUID, str], now: datetime) -> Answer | None:
+    def get(self, key: Visited, now: datetime) -> Answer | None:
         entry = self._entries.get(key)
         if entry is None:
             return None
@@ -186,7 +187,7 @@ class _Kept:
         good = KEPT if isinstance(answer, Answered) else TROUBLE_KEPT
         return answer if timedelta() <= now - at < good else None
 
-    def put(self, key: tuple[UUID, str], answer: Answer, now: datetime, size: int) -> None:
+    def put(self, key: Visited, answer: Answer, now: datetime, size: int) -> None:
         if key in self._entries:
             self._weight -= self._entries.pop(key)[2]
         # An entry costs something itself, whatever it says.

@@ -27,6 +27,11 @@ class Subject:
     variables: Mapping[str, Any]
     now: datetime
 
+    @property
+    def visit(self) -> tuple[Any, Any]:
+        """What an answer is kept for: one visit of a step, whether its message asks or its way on, a row of its own."""
+        return self.enrollment.get("id") or self.execution_id, self.enrollment.get("visit")
+
 
 @dataclass(frozen=True, slots=True)
 class Answered:
