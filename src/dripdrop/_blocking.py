@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from dripdrop._binding import Group, Sync
-from dripdrop._facade import Facade, chunks, moved, step_of, track_all
+from dripdrop._facade import Facade, chunks, moved, step_of
 from dripdrop.engine.dispatcher import Run
 from dripdrop.errors import Finding
 from dripdrop.operations import (
@@ -182,7 +182,8 @@ class DripDrop(Facade):
     pause = Sync(enrolling.pause, "scheduler")
     resume = Sync(enrolling.resume, "scheduler")
     unenroll = Sync(enrolling.unenroll, "scheduler")
-    track = Sync(tracking.track)
+    track = Sync(tracking.track, "scheduler")
+    track_many = Sync(tracking.track_many, "scheduler")
     suppress = Sync(suppressing.suppress)
     ingest_inbound_message = Sync(ingesting.ingest_inbound_message, "feedback_policy")
     ingest_raw_email = Sync(ingesting.ingest_raw_email, "feedback_policy")
@@ -225,10 +226,6 @@ class DripDrop(Facade):
         return results
 
     _enroll_chunk = Sync(enrolling.enroll_many, "default_zone", "scheduler")
-
-    def track_many(self, rows: Sequence[Mapping[str, Any]]) -> list[tracking.Tracked]:
-        """Record a list of `{event, subscriber, enrollment, data}` in one transaction, in order."""
-        return self._run(lambda now, scope: track_all(now, scope, rows))  # type: ignore[no-any-return]
 
     def run_due(self, limit: int | None = None) -> Run:
         """One pass of the engine: what is due now, and what follows from it at once."""

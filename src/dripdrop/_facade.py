@@ -14,7 +14,6 @@ from dripdrop.errors import NotFound
 from dripdrop.operations import (
     authoring,
     provisioning,
-    tracking,
 )
 from dripdrop.operations.enrolling import Result
 from dripdrop.plugins import Plugins
@@ -107,14 +106,6 @@ def chunks(rows: Iterable[Mapping[str, Any]]) -> Iterable[tuple[int, list[Mappin
 
 def moved(result: Result, by: int) -> Result:
     return Result(result.row + by, result.enrollment_id, result.created, result.error)
-
-
-def track_all(now: datetime, scope: Scope, rows: Sequence[Mapping[str, Any]]) -> Flow[list[tracking.Tracked]]:
-    done: list[tracking.Tracked] = []
-    for row in rows:
-        one = yield from tracking.track(now, scope, row["event"], **{key: row[key] for key in row if key != "event"})
-        done.append(one)
-    return done
 
 
 def step_of(

@@ -9,6 +9,7 @@ SPECTATOR = "the demo looks on at a database that is all its own"
 
 CROSS_TENANT: dict[str, str] = {
     "adapters.load": BY_ID,
+    "events.data_of": BY_ID,
     "executions.advance_clock": IDLE,
     "executions.attempts_since": WORKER,
     "executions.claim": WORKER,
@@ -22,6 +23,8 @@ CROSS_TENANT: dict[str, str] = {
     "executions.lock_enrollments": WORKER,
     "executions.next_due": IDLE,
     "executions.pending": IDLE,
+    "executions.put_off_before": WORKER,
+    "executions.repeats": WORKER,
     "executions.still_held": WORKER,
     "executions.take_again": WORKER,
     "executions.take_over": WORKER,
@@ -42,6 +45,8 @@ CROSS_TENANT: dict[str, str] = {
     "sequences.load_steps": BY_ID,
     "sequences.load_transitions": BY_ID,
     "stops.in_force": "a worker needs the stops of all tenants, a handful, to open nothing that is stopped",
+    "waits.hear": WORKER,
+    "waits.watch": BY_ID,
     "workers.farewell": IDLE,
     "workers.forget_dead": IDLE,
     "watching.deeds": SPECTATOR,

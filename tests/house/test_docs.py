@@ -53,6 +53,8 @@ def desk(tmp_path, monkeypatch, database_url):
     monkeypatch.setenv("DRIPDROP_ENCRYPTION_KEY", base64.b64encode(bytes(range(32))).decode())
     monkeypatch.setenv("PYTHONPATH", str(ROOT / "src"))
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    # The code beside these pages, wherever another is installed.
+    monkeypatch.setenv("PYTHONPATH", str(ROOT / "src"))
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.syspath_prepend(str(tmp_path))
     return tmp_path

@@ -14,6 +14,7 @@ from tests.operations.desk import NOW
 from dripdrop.errors import NotFound
 from dripdrop.operations import (
     authoring,
+    awaiting,
     cataloguing,
     delivering,
     dispatching,
@@ -38,6 +39,7 @@ from dripdrop.rules.claim import Claim
 from dripdrop.rules.definition import Condition, Transition
 from dripdrop.rules.document import SequenceDocument
 from dripdrop.rules.outcome import Accepted, Rejected, Unknown
+from dripdrop.store import events
 from dripdrop.store.database import configure
 from dripdrop.store.enrollments import Enrollment
 from dripdrop.store.flow import Flow
@@ -48,6 +50,7 @@ from dripdrop.store.scope import GLOBAL
 from dripdrop.vault import Vault
 
 T = TypeVar("T")
+BOOKED = events.Fresh("booked", ("user", "1"), None, {"kind": "live"}, NOW)
 VAULT = Vault([b"k" * 32])
 DUE = NOW + timedelta(minutes=1)
 LEASE = timedelta(minutes=1)
@@ -63,6 +66,22 @@ DOCUMENT: Mapping[str, Any] = {
             "next": [{"when": {"field": "plan", "is": "==", "value": "pro"}, "goto": "nudge"}, {"goto": "nudge"}],
         },
         "nudge": {"channel": "email", "timing": "in 3 days", "subject": "Still there?", "text": "Hm"},
+    },
+}
+
+
+WAITING: Mapping[str, Any] = {
+    "sequence": "waiting",
+    "name": "Waiting",
+    "exit_on": [{"event": "bought", "match": {"plan": "pro"}, "as": "completed"}],
+    "steps": {
+        "booked": {
+            "channel": "email",
+            "timing": {"event": "booked", "match": {"kind": "live"}, "timeout": "in 1 day"},
+            "subject": "Booked",
+            "text": "Hello",
+        },
+        "again": {"channel": "email", "timing": "in 1 day", "repeat": 3, "subject": "Again", "text": "Hm"},
     },
 }
 
@@ -107,6 +126,19 @@ class Stage:
     def enroll(self, who: int = 1, **data: Any) -> Enrollment:
         facts = {"email": f"person-{who}@example.org", **data}
         return self.do(enrolling.enroll(NOW, GLOBAL, "onboarding", subscriber=("user", who), data=facts))
+
+    def wait(self, *who: int) -> list[UUID]:
+        """Who is enrolled where the first step waits for a booking."""
+        self.do(authoring.apply(NOW, GLOBAL, WAITING))
+        return [
+            self.do(enrolling.enroll(NOW, GLOBAL, "waiting", subscriber=("user", each), data={"email": "a@b.at"})).id
+            for each in who
+        ]
+
+    def unseen(self, who: int) -> list[UUID]:
+        """A booking that is on record and that nobody has looked for."""
+        rows = self.do(events.record_many(NOW, GLOBAL, [replace(BOOKED, subscriber=("user", str(who)))]))
+        return [row["id"] for row in rows.values()]
 
     def worker(self) -> UUID:
         return self.do(keeping.register(NOW, "a worker", lease=LEASE))
@@ -388,6 +420,62 @@ def _(stage: Stage) -> Any:
     return lambda: tracking.track(NOW, GLOBAL, "looked", enrollment=enrollment.id)
 
 
+@scene("tracking.track", "wakes two steps")
+def _(stage: Stage) -> Any:
+    stage.wait(1)
+    stage.do(authoring.apply(NOW, GLOBAL, {**WAITING, "sequence": "another"}))
+    stage.do(enrolling.enroll(NOW, GLOBAL, "another", subscriber=("user", 1), data={"email": "a@example.org"}))
+    return lambda: tracking.track(NOW, GLOBAL, "booked", subscriber=("user", 1), data={"kind": "live"})
+
+
+@scene("tracking.track_many")
+def _(stage: Stage) -> Any:
+    first, *_ = stage.wait(1, 2, 3)
+    rows: list[Any] = [{"event": "booked", "subscriber": ("user", who), "data": {"kind": "live"}} for who in (2, 3)]
+    rows += [{"event": "bought", "enrollment": first, "data": {"plan": "pro"}}, {"event": ""}]
+    return lambda: tracking.track_many(NOW, GLOBAL, rows)
+
+
+# Awaiting
+
+
+@scene("awaiting.began")
+def _(stage: Stage) -> Any:
+    people = stage.wait(1, 2)
+    stage.unseen(1)
+    return lambda: awaiting.began(NOW, people)
+
+
+@scene("awaiting.announce")
+def _(stage: Stage) -> Any:
+    stage.wait(1, 2)
+    recorded = stage.unseen(1)
+    return lambda: awaiting.announce(NOW, GLOBAL, recorded)
+
+
+@scene("awaiting.sweep", "sees waits for the first time")
+def _(stage: Stage) -> Any:
+    stage.wait(1, 2)
+    return lambda: awaiting.sweep(NOW)
+
+
+@scene("awaiting.sweep", "settles")
+def _(stage: Stage) -> Any:
+    stage.wait(1, 2)
+    stage.do(awaiting.sweep(NOW))
+    stage.unseen(1)
+    return lambda: awaiting.sweep(NOW)
+
+
+@scene("awaiting.sweep", "hears what an older snapshot could not announce")
+def _(stage: Stage) -> Any:
+    stage.wait(1)
+    with stage.connection.transaction():
+        stage.connection.execute("set transaction isolation level repeatable read")
+        run_sync(stage.connection, events.record_many(NOW, GLOBAL, [BOOKED]))
+    return lambda: awaiting.sweep(NOW)
+
+
 # Dispatching
 
 
@@ -405,6 +493,14 @@ def _(stage: Stage) -> Any:
     stage.closed(Rejected("temporary"))
     worker = stage.worker()
     return lambda: dispatching.claim(DUE + timedelta(hours=1), worker, stage.policy())
+
+
+@scene("dispatching.claim", "who waited in vain, and who was woken")
+def _(stage: Stage) -> Any:
+    stage.wait(1, 2)
+    stage.do(tracking.track(NOW, GLOBAL, "booked", subscriber=("user", 1), data={"kind": "live"}))
+    worker = stage.worker()
+    return lambda: dispatching.claim(NOW + timedelta(days=2), worker, stage.policy())
 
 
 @scene("dispatching.claim_one")
@@ -501,6 +597,33 @@ def _(stage: Stage) -> Any:
 @scene("delivering.close", "all accepted")
 def _(stage: Stage) -> Any:
     worker, claims = stage.sending(1, 2)
+    return lambda: delivering.close(DUE, worker, [Closing(claim, Accepted("m")) for claim in claims])
+
+
+@scene("delivering.close", "a wait in vain")
+def _(stage: Stage) -> Any:
+    from dripdrop.rules.following import TimedOut
+
+    stage.wait(1)
+    worker = stage.worker()
+    (judged,) = stage.claim(worker, NOW + timedelta(days=2))
+    return lambda: delivering.close(NOW + timedelta(days=2), worker, [Closing(judged.claim, TimedOut())])
+
+
+@scene("delivering.close", "to a wait")
+def _(stage: Stage) -> Any:
+    steps = {"welcome": {**DOCUMENT["steps"]["welcome"], "next": []}, **WAITING["steps"]}
+    stage.do(authoring.apply(NOW, GLOBAL, {**DOCUMENT, "steps": steps}))
+    worker, claims = stage.sending(1, 2)
+    stage.unseen(1)
+    return lambda: delivering.close(DUE, worker, [Closing(claim, Accepted("m")) for claim in claims])
+
+
+@scene("delivering.close", "a repeated step")
+def _(stage: Stage) -> Any:
+    steps = {"again": {**WAITING["steps"]["again"], "timing": "in 1 minute"}}
+    stage.do(authoring.apply(NOW, GLOBAL, {**DOCUMENT, "steps": steps}))
+    worker, claims = stage.sending(1)
     return lambda: delivering.close(DUE, worker, [Closing(claim, Accepted("m")) for claim in claims])
 
 

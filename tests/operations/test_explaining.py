@@ -196,7 +196,7 @@ def test_a_suppressed_recipient_is_foretold(desk: Desk, ann: UUID) -> None:
 def test_waiting_for_an_event_names_it(desk: Desk) -> None:
     sequence = desk.sequence("demo", "call")
     desk.ask("alter table dripdrop.steps disable trigger steps_published")
-    desk.ask('update dripdrop.steps set timing = \'{"type": "event", "event": "demo_booked"}\'')
+    desk.ask('update dripdrop.steps set timing = \'{"type": "event", "trigger_event": "demo_booked"}\'')
     enrollment = desk.enroll(sequence)
     desk.queue(enrollment, "call", due=None, state="waiting")
     found = told(desk, enrollment=enrollment)

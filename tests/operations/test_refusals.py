@@ -13,9 +13,7 @@ from tests.world import NOON, TWO_STEPS, Doomed, World, ann
 from dripdrop import Conflict, DripDropError, NotFound
 from dripdrop.operations import enrolling
 from dripdrop.rules.definition import OnEvent, Step, Version
-from dripdrop.rules.entering import when_due
 from dripdrop.rules.outcome import Neither, Unknown
-from dripdrop.store.scope import GLOBAL
 from dripdrop.testing import FakeProvider, FrozenClock
 
 
@@ -149,12 +147,16 @@ def test_whoever_left_in_the_very_moment_is_asked_to_try_again() -> None:
     assert code(caught) == "enroll_race"
 
 
-def test_a_step_that_waits_for_an_event_has_no_due_time_yet() -> None:
-    step = Step(uuid4(), "a", "A", "email", 1, OnEvent("booked"), {})
-    version = Version(uuid4(), uuid4(), "s", "S", GLOBAL.tenant, 1, "active", "lifecycle", (step,))
-    with pytest.raises(DripDropError) as caught:
-        when_due(version, step, {}, FrozenClock(NOON).now(), "Etc/UTC")
-    assert code(caught) == "unsupported_timing"
+async def test_an_event_cannot_have_happened_tomorrow_nor_at_no_instant(world: World) -> None:
+    tomorrow = world.clock.now() + timedelta(days=1)
+    for at, wanted in (
+        (tomorrow, "future_event"),
+        (tomorrow.replace(tzinfo=None), "naive_time"),
+        ("now", "naive_time"),
+    ):
+        with pytest.raises(DripDropError) as caught:
+            await world.drip.track("booked", subscriber=("user", 1), occurred_at=at)
+        assert code(caught) == wanted
 
 
 TWO_STEPS_TIMING = OnEvent("never")

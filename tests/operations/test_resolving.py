@@ -15,7 +15,7 @@ from tests.operations.scenes import DUE, Stage
 from dripdrop.errors import Conflict, DripDropError, IllegalMove, Invalid, NotFound, Refused
 from dripdrop.operations import delivering, dispatching, enrolling, reporting, resolving
 from dripdrop.operations.delivering import Closing
-from dripdrop.rules.following import Setting
+from dripdrop.rules.endings import Setting
 from dripdrop.rules.outcome import Accepted, Askable, Rejected, Unknown
 from dripdrop.store.flow import Flow
 from dripdrop.store.reports import Execution

@@ -17,7 +17,7 @@ from dripdrop.store.statements import Statements
 ROWS = 100_000
 MANY = 1000
 FILLED = ("enrollments", "enrollment_data", "execution_queue", "execution_history", "delivery_attempts",
-                   "journal", "message_keys", "suppressions")  # fmt: skip
+                   "journal", "message_keys", "suppressions", "events")  # fmt: skip
 
 # As in the middle of a day: most people wait, some thousand are due, some hundred are in workers' hands.
 FILL = f"""
@@ -64,6 +64,8 @@ insert into dripdrop.suppressions
     (tenant_key, channel, recipient, recipient_normalized, reason, inserted_at, updated_at)
 select '', 'email', 'p' || n || '@example.org', 'p' || n || '@example.org', 'manual', now(), now()
   from generate_series(1, {ROWS}) n;
+insert into dripdrop.events (tenant_key, subscriber_type, subscriber_id, event_key, occurred_at, inserted_at)
+select '', e.subscriber_type, e.subscriber_id, 'opened', now(), now() from dripdrop.enrollments e;
 set session_replication_role = origin;
 analyze;
 """
@@ -122,11 +124,22 @@ HOT = [
     Hot("enrollments", "lock", (PEOPLE, DATA)),
     Hot("enrollments", "pause", (PEOPLE, PATH, REPLAYS, QUEUE)),
     Hot("enrollments", "resume", (PEOPLE, PATH, REPLAYS, QUEUE)),
-    Hot("enrollments", "cancel_many", (PEOPLE, PATH, REPLAYS, QUEUE)),
+    Hot("enrollments", "leave_many", (PEOPLE, PATH, REPLAYS, QUEUE)),
     Hot("enrollments", "complete_if_idle", (PEOPLE, PATH)),
     Hot("enrollments", "update_data", (PEOPLE,)),
     Hot("enrollments", "move", (PEOPLE, PATH)),
-    Hot("enrollments", "ended_by", ("enrollments_subscriber",)),
+    Hot("events", "record_many", (PEOPLE,)),
+    Hot("events", "exits", ("events_pkey", "enrollments_subscriber")),
+    Hot("events", "data_of", ("events_pkey",)),
+    Hot("events", "of_enrollments", (PEOPLE, "events_subscriber")),
+    Hot("waits", "watch", (PATH,)),
+    Hot("waits", "concerned", ("events_pkey", "enrollments_subscriber", PATH)),
+    Hot("waits", "look_back", (PATH, PEOPLE, "events_subscriber", QUEUE)),
+    Hot("waits", "note", ()),
+    Hot("waits", "settled", ()),
+    Hot("waits", "hear", ("events_pkey",)),
+    Hot("executions", "repeats", ("execution_history_enrollment_id_idx",)),
+    Hot("executions", "put_off_before", (QUEUE, PEOPLE, "journal_enrollment_id_seq_ordinal_idx")),
     Hot("suppressions", "lookup", ("suppressions_once",)),
     Hot("journal", "of_enrollment", ("journal_enrollment_id_seq_ordinal_idx",)),
     Hot("reports", "standing", (PEOPLE,)),
@@ -188,7 +201,8 @@ def sample(connection: psycopg.Connection[Any], hot: Hot, name: str) -> str:
         ids = [str(key) for (key,) in rows]
         return f"'{{{','.join(ids)}}}'" if many else f"'{ids[0]}'"
     plain = {"timestamptz": f"{datetime.now(UTC)}", "integer": "100", "bigint": "0", "boolean": "false", "jsonb": "[]",
-             "interval": "1 minute", "bytea": ""}.get(kind, "active")  # fmt: skip
+             "interval": "1 minute", "bytea": "",
+             "dripdrop.step_execution_state": "waiting"}.get(kind, "active")  # fmt: skip
     return f"""'{{{",".join([f'"{plain}"'] * 100)}}}'""" if many else f"'{plain}'"
 
 

@@ -14,6 +14,7 @@ from uuid import UUID
 from dripdrop import clock
 from dripdrop.engine.collectors import Collector
 from dripdrop.engine.item import Item
+from dripdrop.engine.lanes import Lanes
 from dripdrop.engine.runtime import Runtime
 from dripdrop.operations import delivering, dispatching
 from dripdrop.operations.delivering import CloseResult, Closing, Opening, OpenResult
@@ -75,6 +76,7 @@ class Dispatcher:
         self._swept_at = clock.monotonic()
         self.known: set[UUID] = set()
         self.forgotten: dict[UUID, int] = {}
+        self.lanes = Lanes()
         self._tasks: set[asyncio.Task[None]] = set()
         self._to_open = 0
         self._to_close = 0
@@ -94,7 +96,8 @@ class Dispatcher:
 
     @property
     def in_flight(self) -> int:
-        return len(self._tasks)
+        """How many items are on their way; those that wait for a hook leave room for others."""
+        return len(self._tasks) - self.lanes.items
 
     async def claim(self, limit: int = BATCH) -> int:
         """Claim a batch and start a task for each item; how many were claimed."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from dripdrop.config import Config
 from dripdrop.contracts import TokenError
+from dripdrop.engine import asking
 from dripdrop.engine.collectors import Guilty
 from dripdrop.engine.runtime import recipient_of, ref_of
 from dripdrop.errors import DripDropError, Invalid
@@ -16,7 +17,8 @@ from dripdrop.operations.delivering import Closed, Closing, Opened, Opening, Ref
 from dripdrop.operations.dispatching import Judged
 from dripdrop.rules import gates, retry
 from dripdrop.rules.claim import Claim
-from dripdrop.rules.following import Came, Decided, Defer, Ending, HandBack, Requeue, Setting
+from dripdrop.rules.endings import Defer, Ending, Requeue, Setting
+from dripdrop.rules.following import Came, Decided, HandBack, TimedOut
 from dripdrop.rules.message import Delivery, EnrollmentRef, Message, StepRef, digest
 from dripdrop.rules.outcome import (
     Accepted,
@@ -68,7 +70,7 @@ class Item:
         claim = self.claim
         if claim.state == "sending":
             await self.close(Unknown({"reason": "worker_died"}))
-        elif self.judged.rescued or claim.state not in ("claiming", "unknown"):
+        elif self.judged.rescued or claim.state not in ("claiming", "unknown", "waiting"):
             # Nothing of it was on the wire: it is free again.
             await self.close(HandBack())
         elif claim.state == "unknown":
@@ -77,7 +79,11 @@ class Item:
             await self.close(self.judged.judgement)
         elif claim.enrollment_state != "active" and claim.kind != "replay":
             await self.close(HandBack())
-        else:
+        elif claim.state == "waiting":
+            await self.close(TimedOut())
+        elif claim.kind == "advance":
+            await asking.choose(self)
+        elif await asking.informed(self):
             await self._deliver()
 
     async def _deliver(self) -> None:
@@ -195,6 +201,7 @@ class Item:
             recipe.data_revision if recipe else claim.data_revision,
             mark,
             recipe.business_at if recipe else claim.now,
+            claim.said or None,
         )
         future = self.owner.opens.put(opening)
         self.past_open()

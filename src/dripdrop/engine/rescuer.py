@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dripdrop.engine.dispatcher import Dispatcher
-from dripdrop.operations import dispatching, keeping
+from dripdrop.operations import awaiting, dispatching, keeping
 
 
 async def rescue(dispatcher: Dispatcher, *, limit: int = 100) -> int:
@@ -30,6 +30,12 @@ async def take_up(dispatcher: Dispatcher) -> int:
     taken = await runtime.database.run(lambda now: dispatching.take_again(now, worker, policy, again))
     dispatcher.start(taken)
     return len(taken)
+
+
+async def settle(dispatcher: Dispatcher) -> int:
+    """Find the events that steps missed which began to wait in the same moment; how many were woken."""
+    runtime = dispatcher.runtime
+    return await runtime.database.run(lambda now: awaiting.sweep(now, scheduler=runtime.scheduler()))
 
 
 async def tidy(dispatcher: Dispatcher, *, months: int = 6) -> int:

@@ -23,6 +23,7 @@ from dripdrop.rendering import render as rendering
 from dripdrop.rules import links, windows
 from dripdrop.rules.answers import Subject
 from dripdrop.rules.claim import Claim
+from dripdrop.rules.facts import NOTHING
 from dripdrop.rules.message import AdapterRef, Email, Message
 from dripdrop.rules.outcome import Neither, OnDoubt, Rejected
 from dripdrop.store import adapters
@@ -125,6 +126,8 @@ class Runtime:
             public_url=config.public_url,
             # With short links it is measured when it has them.
             sms_max_chars=None if self.shortens(claim, config) else config.sms_max_chars,
+            answers=claim.said.get("hooks", NOTHING),
+            event=claim.said.get("event", NOTHING),
             resolve=self.resolve_template,
             missing=(lambda name: self.telemetry.emit("template.missing_variable", metadata={"variable": name}))
             if self.telemetry.wants("template.missing_variable")
@@ -143,7 +146,9 @@ class Runtime:
             "visit": claim.visit,
             "data": claim.data,
         }
-        variables = rendering.variables(claim.step, version, data=claim.data, system=system, now=claim.now)
+        variables = rendering.variables(
+            claim.step, version, data=claim.data, system=system, now=claim.now, event=claim.event
+        )
         return Subject(claim.id, claim.tenant, version, claim.step, enrollment, variables, claim.now)
 
     def shortens(self, claim: Claim, config: Config) -> bool:
@@ -201,7 +206,12 @@ class Runtime:
     def _addresses(self, claim: Claim) -> tuple[tuple[str, str], ...]:
         try:
             return rendering.addresses(
-                claim.step, claim.data, version=claim.version, system=self._system(claim), now=claim.now
+                claim.step,
+                claim.data,
+                version=claim.version,
+                system=self._system(claim),
+                now=claim.now,
+                event=claim.event,
             )
         except Exception:
             # A person's data may be anything; it must not hold up a whole batch.

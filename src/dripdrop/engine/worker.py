@@ -22,6 +22,7 @@ from dripdrop.operations import keeping, restoring
 
 _LOG = logging.getLogger("dripdrop.engine")
 TICK = 1.0
+SETTLE_SECONDS = 3.0
 TIDY_SECONDS = 600.0
 FAREWELL_SECONDS = 10.0
 
@@ -68,6 +69,7 @@ class Worker:
             ),
             asyncio.create_task(turn("match", self._match, every=lambda: TICK, stopping=self.stopping)),
             asyncio.create_task(turn("calls", self._call, every=lambda: TICK, stopping=self.stopping)),
+            asyncio.create_task(turn("settle", self._settle, every=lambda: SETTLE_SECONDS, stopping=self.stopping)),
             asyncio.create_task(turn("tidy", self._tidy, every=lambda: TIDY_SECONDS, stopping=self.stopping)),
             asyncio.create_task(listener.listen(self.runtime.database.url, self.wake, self.stopping)),
         ]
@@ -76,7 +78,7 @@ class Worker:
             turn("heartbeat", self._beat, every=lambda: config().heartbeat_seconds, stopping=still)
         )
         await self.stopping.wait()
-        for each in loops[5:]:
+        for each in loops[-1:]:
             each.cancel()
         await asyncio.gather(*loops, return_exceptions=True)
         await self._finish(dispatcher)
@@ -103,6 +105,7 @@ class Worker:
                 pass
             while await calls.make(self.runtime) == calls.BATCH:
                 pass
+            await rescuer.settle(dispatcher)
             await rescuer.rescue(dispatcher)
             await dispatcher.settled()
             claimed = 0
@@ -152,6 +155,10 @@ class Worker:
 
     async def _call(self) -> bool:
         return await calls.make(self.runtime) == calls.BATCH
+
+    async def _settle(self) -> bool:
+        assert self.dispatcher is not None
+        return await rescuer.settle(self.dispatcher) > 0
 
     async def _tidy(self) -> bool:
         assert self.dispatcher is not None

@@ -18,6 +18,7 @@ from dripdrop.rules.lifecycle import ENROLLMENT
 from dripdrop.rules.recipients import email_address, normalize
 from dripdrop.rules.zones import zone_of
 from dripdrop.store import enrollments, feedback, inbox, suppressions
+from dripdrop.store.enrollments import Leaving
 from dripdrop.store.flow import Flow, Row
 from dripdrop.store.scope import Scope
 from dripdrop.store.suppressions import Fresh, Wish
@@ -90,14 +91,9 @@ def _end(now: datetime, events: Sequence[Happened], policy: Policy) -> Flow[None
         for row in (yield from feedback.others_of(sorted(asked))):
             ending[row["tenant_key"], cause].add(row["id"])
     for (tenant, cause), ids in sorted(ending.items()):
-        yield from enrollments.cancel_many(
-            now,
-            Scope(tenant),
-            sorted(ids),
-            sources=ENROLLMENT.sources("unenroll"),
-            reason=cause,
-            reasons=[{"code": cause, "source": "feedback"}],
-        )
+        because = ({"code": cause, "source": "feedback"},)
+        leaving = [Leaving(each, "cancelled", cause, because) for each in sorted(ids)]
+        yield from enrollments.leave_many(now, Scope(tenant), leaving, sources=ENROLLMENT.sources("unenroll"))
 
 
 def _answer(now: datetime, event: Happened, policy: Policy) -> Flow[None]:

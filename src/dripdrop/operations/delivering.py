@@ -9,11 +9,14 @@ from typing import Any, TypeAlias
 from uuid import UUID
 
 from dripdrop.contracts import Scheduler
-from dripdrop.operations import scheduling
+from dripdrop.operations import awaiting, scheduling
+from dripdrop.rules import path
 from dripdrop.rules.claim import Claim
-from dripdrop.rules.following import Came, Decided, Defer, Ending, Following, Free, Requeue, Setting, Standing, decide
+from dripdrop.rules.endings import Defer, Ending, Following, Free, Requeue, Setting, Standing
+from dripdrop.rules.entering import THRESHOLD
+from dripdrop.rules.following import Came, Decided, NoAnswer, decide, hook_trouble
 from dripdrop.rules.outcome import Accepted, Rejected, Unknown, attempt_outcome
-from dripdrop.store import enrollments, executions, suppressions
+from dripdrop.store import enrollments, events, executions, suppressions
 from dripdrop.store.executions import Attempted, Opening
 from dripdrop.store.flow import Flow
 from dripdrop.store.suppressions import Fresh
@@ -102,6 +105,13 @@ def close(
     )
     if scheduler is not None or due_now:
         yield from scheduling.schedule(scheduler, [each.claim.enrollment_id for each in closings], due_now=due_now)
+    waiting = [
+        each.claim.enrollment_id
+        for each, what in zip(closings, following, strict=True)
+        if isinstance(what, Ending) and what.next_as == "waiting" and each.claim.id in ours
+    ]
+    if waiting:
+        yield from awaiting.began(now, waiting, scheduler=scheduler)
     return [Closed(what) if each.claim.id in ours else Stale() for each, what in zip(closings, following, strict=True)]
 
 
@@ -125,12 +135,42 @@ def _standings(closings: Sequence[Closing]) -> Flow[dict[UUID, Standing]]:
         standings[claim.id] = Standing(
             row["state"], fresh, tried["first_at"] if tried else None, tried["key_at"] if tried else None
         )
+    special = [each for each in closings if _asks_more(each)]
+    if special:
+        yield from _asked_of(special, standings)
     return standings
+
+
+def _asks_more(closing: Closing) -> bool:
+    """Whether what follows depends on more than the claim and its enrollment; most steps ask for nothing more."""
+    claim = closing.claim
+    return isinstance(closing.came, NoAnswer) or bool(claim.step.repeat) or bool(_ways(claim).events)
+
+
+def _ways(claim: Claim) -> path.Questions:
+    return path.questions(claim.version, None if claim.step is THRESHOLD else claim.step).ways
+
+
+def _asked_of(closings: Sequence[Closing], standings: Mapping[UUID, Standing]) -> Flow[None]:
+    """Events that ways look up, sends of a repeated step, and how often a hook gave no answer: a statement for each."""
+    claims = [each.claim for each in closings if each.claim.id in standings]
+    looked_up = [(each.enrollment_id, key) for each in claims for key in _ways(each).events]
+    happened = (yield from events.of_enrollments(looked_up)) if looked_up else {}
+    repeated = [(each.id, each.enrollment_id, each.step.id) for each in claims if each.step.repeat]
+    sends = (yield from executions.repeats(repeated)) if repeated else {}
+    unanswered = {each.claim.id: hook_trouble(each.came) for each in closings if isinstance(each.came, NoAnswer)}
+    put_off = (yield from executions.put_off_before(unanswered)) if unanswered else {}
+    for claim in claims:
+        standing = standings[claim.id]
+        standing.events = happened.get(claim.enrollment_id, standing.events)
+        standing.sends, standing.put_off = sends.get(claim.id, 0), put_off.get(claim.id, 0)
 
 
 def _needs_nothing_more(following: Following, now: datetime) -> bool:
     """Whether writing the ending is all there is to do, so that COMMIT can travel along."""
     if not isinstance(following, Ending) or following.suppress is not None:
+        return False
+    if following.next_as == "waiting":
         return False
     return following.next_due_at is None or following.next_due_at > now
 

@@ -8,10 +8,11 @@ from datetime import datetime, timedelta
 from typing import Any, TypeAlias
 from uuid import UUID
 
-from dripdrop.rules import gates, limits
+from dripdrop.rules import gates, limits, path
 from dripdrop.rules.claim import Claim
 from dripdrop.rules.definition import Step, Version
-from dripdrop.store import adapters, executions, sequences, stops, suppressions
+from dripdrop.rules.entering import THRESHOLD
+from dripdrop.store import adapters, events, executions, sequences, stops, suppressions
 from dripdrop.store.adapters import Adapter
 from dripdrop.store.flow import Flow, Row
 from dripdrop.store.stops import Stop
@@ -99,12 +100,30 @@ def facts(now: datetime, rows: Sequence[Row], versions: MutableMapping[UUID, Ver
     claims: list[Claim] = []
     for row in rows:
         version = versions[row["sequence_version_id"]]
-        step = version.step_by_id(row["step_id"])
+        step = version.step_by_id(row["step_id"]) if row["step_id"] is not None else THRESHOLD
         if step is None:
             version, step = yield from _elsewhere(row["step_id"], versions)
         claims.append(_claim(now, row, version, step))
         claims[-1].recipe = made.get(row["id"])
+    yield from _what_happened(claims)
     return claims
+
+
+def _what_happened(claims: Sequence[Claim]) -> Flow[None]:
+    """The events that steps waited for, and those that their conditions look up; most ask for neither."""
+    woken = [each for each in claims if each.event_id is not None]
+    if woken:
+        data = yield from events.data_of({each.event_id for each in woken if each.event_id is not None})
+        for each in woken:
+            each.event = data.get(each.event_id, {}) if each.event_id is not None else {}
+    asking = [each for each in claims if each.step.conditions and each.kind != "advance"]
+    asked = [
+        (each.enrollment_id, key) for each in asking for key in path.questions(each.version, each.step).gate.events
+    ]
+    if asked:
+        found = yield from events.of_enrollments(asked)
+        for each in asking:
+            each.events = found.get(each.enrollment_id, {})
 
 
 def _elsewhere(step_id: UUID, versions: MutableMapping[UUID, Version]) -> Flow[tuple[Version, Step]]:
@@ -144,6 +163,7 @@ def _claim(now: datetime, row: Row, version: Version, step: Step) -> Claim:
         now,
         version,
         step,
+        event_id=row["event_id"],
     )
 
 
@@ -152,7 +172,7 @@ def _judged(now: datetime, rows: Sequence[Row], policy: Policy, switched_off: Se
         return []
     claims = yield from facts(now, rows, policy.versions)
     usable = yield from _adapters(claims)
-    recipients = [policy.addresses(each) for each in claims]
+    recipients = [policy.addresses(each) if each.sends else () for each in claims]
     blocked = yield from _suppressed(now, claims, recipients)
     judged: list[Judged] = []
     for number, each in enumerate(claims):

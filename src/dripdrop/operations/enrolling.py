@@ -10,14 +10,15 @@ from uuid import UUID
 
 from dripdrop.contracts import Scheduler
 from dripdrop.errors import Conflict, DripDropError, Invalid, NotFound, Refused
-from dripdrop.operations import scheduling
+from dripdrop.operations import awaiting, scheduling
 from dripdrop.operations.subscribers import Subscriber, checked_data, who
 from dripdrop.rules import entering, path
 from dripdrop.rules.definition import Step, Version
+from dripdrop.rules.entering import Arrival
 from dripdrop.rules.facts import Facts
 from dripdrop.rules.lifecycle import ENROLLMENT
 from dripdrop.store import enrollments, sequences
-from dripdrop.store.enrollments import Enrollment, Newcomer
+from dripdrop.store.enrollments import Enrollment, Leaving, Newcomer
 from dripdrop.store.flow import Flow, Row
 from dripdrop.store.scope import Scope
 
@@ -56,9 +57,8 @@ def enroll(
     version = yield from entrance(scope, sequence)
     person = who(subscriber)
     newcomer = _newcomer(now, version, person, data, metadata, starting_step, default_zone)
-    made = yield from _insert(now, scope, version, [newcomer])
+    made = yield from _insert(now, scope, version, [newcomer], scheduler)
     if person in made:
-        yield from scheduling.schedule(scheduler, [made[person]], due_now=newcomer.due_at <= now)
         row = yield from enrollments.get(scope, made[person])
         return enrollments.from_row(_there(row), created=True)
     standing = yield from enrollments.standing(scope, version.sequence_id, [person])
@@ -97,14 +97,11 @@ def enroll_many(
                 results[number] = Result(number, error=_twice(person, first_row[person]))
         except DripDropError as error:
             results[number] = Result(number, error=error)
-    made = yield from _insert(now, scope, version, list(newcomers.values()))
+    made = yield from _insert(now, scope, version, list(newcomers.values()), scheduler)
     others = [person for person in newcomers if person not in made]
     standing = (yield from enrollments.standing(scope, version.sequence_id, others)) if others else {}
     for person, number in first_row.items():
         results[number] = _result(number, made.get(person), standing.get(person), version)
-    if made:
-        due_now = any(newcomers[person].due_at <= now for person in made)
-        yield from scheduling.schedule(scheduler, list(made.values()), due_now=due_now)
     return results
 
 
@@ -134,7 +131,10 @@ def resume(
     reason: str | None = None,
     scheduler: Scheduler | None = None,
 ) -> Flow[Enrollment]:
-    """Go on from the pending step with the time that was left; without one left, the enrollment completes."""
+    """Go on from the pending step with the time that was left; without one left, the enrollment completes.
+
+    A step that waits for an event goes at once where that came meanwhile.
+    """
     row = yield from _locked(scope, enrollment)
     ENROLLMENT.after("resume", row["state"])
     moved = _unchanged(
@@ -145,6 +145,8 @@ def resume(
         )
     )
     yield from scheduling.schedule(scheduler, [row["id"]], due_now=bool(moved["due_now"]))
+    if moved["waits"]:
+        yield from awaiting.began(now, [row["id"]], scheduler=scheduler)
     if not moved["going"]:
         ended = yield from enrollments.complete_if_idle(now, scope, row["id"], [{"code": "nothing_left"}])
         if ended is not None:
@@ -163,14 +165,9 @@ def unenroll(
     """End an enrollment: what is pending is cancelled, what is on its way is recorded when it comes back."""
     row = yield from _locked(scope, enrollment)
     ENROLLMENT.after("unenroll", row["state"])
-    ended = yield from enrollments.cancel_many(
-        now,
-        scope,
-        [row["id"]],
-        sources=ENROLLMENT.sources("unenroll"),
-        reason=reason or "unenrolled",
-        reasons=_because(reason or "unenrolled"),
-    )
+    why = reason or "unenrolled"
+    leaving = Leaving(row["id"], "cancelled", why, _because(why))
+    ended = yield from enrollments.leave_many(now, scope, [leaving], sources=ENROLLMENT.sources("unenroll"))
     yield from scheduling.cancel(scheduler, [row["id"]])
     return enrollments.from_row(_unchanged(ended[0] if ended else None))
 
@@ -207,25 +204,20 @@ def move(
     target = yield from _version(scope, row, version)
     here = (yield from sequences.load_version(row["sequence_version_id"])).step_by_id(row["current_step_id"])
     goal = _step_of(target, step or (here.key if here else None))
-    due, told = entering.when_due(target, goal, row["data"] or {}, now, default_zone)
+    arrival = entering.arrive(target, goal, row["data"] or {}, now, default_zone)
+    told = [{"code": "moved", "version": target.number}, *arrival.told]
     moved = yield from enrollments.move(
-        now,
-        scope,
-        row["id"],
-        version_id=target.id,
-        step_id=goal.id,
-        due_at=due,
-        reasons=[{"code": "moved", "version": target.number}, *told],
+        now, scope, row["id"], version_id=target.id, arrival=arrival, anywhere=step is not None, reasons=told
     )
     if moved is None:
         raise Refused(
-            f"A message of enrollment {row['id']} is on its way.",
-            cure="Try again when it has ended.",
+            f"A message of enrollment {row['id']} is on its way, or its way on is being chosen.",
+            cure="Try again when it has ended; where a way is being chosen, name a step.",
             code="move_on_the_way",
         )
     yield from scheduling.cancel(scheduler, [row["id"]])
     if moved["state"] == "active":
-        yield from scheduling.schedule(scheduler, [row["id"]], due_now=due <= now)
+        yield from _arrived(now, [(row["id"], arrival)], scheduler)
     return enrollments.from_row(moved)
 
 
@@ -258,28 +250,47 @@ def _newcomer(
     default_zone: str,
 ) -> Newcomer:
     facts = checked_data(data)
-    way = path.first_step(version, starting_step, Facts(facts, sequence={"key": version.sequence_key}, now=now))
-    if not isinstance(way, path.Goto):
-        raise Refused(
-            f"{version.sequence_key} has no step for this person.",
-            cure="Check its `start` and conditions.",
-            code="no_first_step",
-        )
-    due, told = entering.when_due(version, way.step, facts, now, default_zone)
-    first = {"code": "enrolled", "version": version.number, "why": way.why}
-    return Newcomer(person[0], person[1], facts, way.step.id, due, checked_data(metadata), (first, *told))
+    first: dict[str, Any] = {"code": "enrolled", "version": version.number}
+    if starting_step is None and path.questions(version, None).ways.hooks:
+        told = {"code": "choosing", "hooks": list(path.questions(version, None).ways.hooks)}
+        arrival = Arrival(None, now, "advance", (told,))
+    else:
+        zone, _ = entering.zone_for(version, entering.THRESHOLD, facts, default_zone)
+        known = Facts(facts, sequence={"key": version.sequence_key}, now=now, zone=zone)
+        way = path.first_step(version, starting_step, known)
+        if not isinstance(way, path.Goto):
+            raise Refused(
+                f"{version.sequence_key} has no step for this person.",
+                cure="Check its `start` and conditions.",
+                code="no_first_step",
+            )
+        first["why"] = way.why
+        arrival = entering.arrive(version, way.step, facts, now, default_zone)
+    return Newcomer(person[0], person[1], facts, arrival, checked_data(metadata), (first, *arrival.told))
 
 
 def _insert(
-    now: datetime, scope: Scope, version: Version, newcomers: list[Newcomer]
+    now: datetime, scope: Scope, version: Version, newcomers: list[Newcomer], scheduler: Scheduler | None
 ) -> Flow[dict[tuple[str, str], UUID]]:
     if not newcomers:
         return {}
-    return (
-        yield from enrollments.insert_many(
-            now, scope, version.sequence_id, version.id, newcomers, reentry=entering.may_reenter(version)
-        )
+    made = yield from enrollments.insert_many(
+        now, scope, version.sequence_id, version.id, newcomers, reentry=entering.may_reenter(version)
     )
+    people = [(each.subscriber_type, each.subscriber_id) for each in newcomers]
+    arrived = [(made[who], each.arrival) for who, each in zip(people, newcomers, strict=True) if who in made]
+    if arrived:
+        yield from _arrived(now, arrived, scheduler)
+    return made
+
+
+def _arrived(now: datetime, arrived: Sequence[tuple[UUID, Arrival]], scheduler: Scheduler | None) -> Flow[None]:
+    """Wake whoever sends what is due, and look back for those who began to wait."""
+    due_now = any(each.due_at is not None and each.due_at <= now for _, each in arrived)
+    yield from scheduling.schedule(scheduler, [enrollment for enrollment, _ in arrived], due_now=due_now)
+    waiting = [enrollment for enrollment, each in arrived if each.as_ == "waiting"]
+    if waiting:
+        yield from awaiting.began(now, waiting, scheduler=scheduler)
 
 
 def _result(number: int, made: UUID | None, standing: Row | None, version: Version) -> Result:

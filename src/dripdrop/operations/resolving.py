@@ -14,7 +14,8 @@ from dripdrop.operations.delivering import Closed, Closing
 from dripdrop.rules import retry
 from dripdrop.rules.claim import Claim
 from dripdrop.rules.definition import Version
-from dripdrop.rules.following import Decided, Setting
+from dripdrop.rules.endings import Setting
+from dripdrop.rules.following import Decided
 from dripdrop.store import enrollments, executions
 from dripdrop.store.flow import Flow
 from dripdrop.store.scope import Scope

@@ -79,9 +79,12 @@ def of_execution(facts: Facts, live: Row) -> Standing:
             return Standing(said, release=f"Mend the cause, then: {_resolve(live, 'resend|drop')}")
         case "waiting":
             said = f"{step} waits for {_event(live)}"
+            if due and due <= facts.now:
+                return Standing(f"{said}, whose time is over", due)
             return Standing(f"{said}, until {telling.moment(due)} at the latest" if due else said, due, _happen(live))
     if live["kind"] == "advance":
-        return Standing(f"after {step}, the way on is being chosen", due)
+        where = f"after {live['step']}, the way on" if live["step"] else "the way in"
+        return Standing(f"{where} is being chosen{_put_off(facts.lines, live['id'])}", due)
     return _scheduled(facts, live, step, due)
 
 
@@ -109,7 +112,8 @@ def _paused(facts: Facts) -> Standing:
     clause = ""
     if live is not None and live["state"] in ("scheduled", "waiting"):
         left = row["remaining"]
-        clause = f"{live['step']} is held" + (f" with {telling.span(left)} left" if left is not None else "")
+        held = live["step"] or "the way in"
+        clause = f"{held} is held" + (f" with {telling.span(left)} left" if left is not None else "")
     elif live is not None:
         clause = of_execution(facts, live).clause
     head = f"is paused in {row['sequence']}{since}" + (f" because {why}" if why else "")
@@ -158,7 +162,7 @@ def _resolve(live: Row, ways: str) -> str:
 
 
 def _event(live: Row) -> str:
-    name = (live["timing"] or {}).get("event")
+    name = (live["timing"] or {}).get("trigger_event")
     return f"the event {name}" if name else "its event"
 
 

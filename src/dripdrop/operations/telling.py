@@ -16,6 +16,10 @@ _PHRASES = {
     "event": "{event} happened",
     "exit_on": "{event} happened",
     "failed": "the provider could not take it just then",
+    "hook_broken": "the hook {hook} gave no answer",
+    "hook_busy": "the hook {hook} had too much to do",
+    "hook_unavailable": "the hook {hook} could not be asked",
+    "late": "it was too late for it",
     "no_adapter": "there was no adapter to send it through",
     "no_match": "no way on fitted",
     "no_recipient": "there was no address to send it to",
@@ -34,13 +38,14 @@ _PHRASES = {
     "stopped": "sending was stopped",
     "suppressed": "the recipient is suppressed ({reason})",
     "throttled": "the provider asked to slow down",
+    "timed_out": "its event did not happen in time",
     "unenrolled": "it was unenrolled",
     "unsubscribed": "the person unsubscribed",
 }
 # These say no more than the event they stand beside.
 _SILENT = frozenset(
-    ("accepted", "ask", "completed", "data_updated", "deferred", "enrolled", "message", "moved", "next", "replayed",
-     "resolved", "resumed", "retry", "sent", "succeeded", "temporary", "unknown", "way")
+    ("accepted", "ask", "choosing", "completed", "data_updated", "deferred", "enrolled", "message", "moved", "next",
+     "replayed", "resolved", "resumed", "retry", "sent", "succeeded", "temporary", "unknown", "waits", "way")
 )  # fmt: skip
 _NAMES = ("name", "full_name", "first_name", "firstname")
 
@@ -78,7 +83,7 @@ def phrase(reason: Mapping[str, Any]) -> str:
     """One reason as a clause; an unknown code is read as its own words."""
     code = str(reason.get("code", "no reason given"))
     if code in ("failed", "rejected") and isinstance(reason.get("reason"), str):
-        return phrase({"code": reason["reason"], "status": reason.get("status")})
+        return phrase({**{key: reason[key] for key in ("status", "hook") if key in reason}, "code": reason["reason"]})
     kind, _, subject = code.partition(":")
     if subject:
         return phrase({**reason, "code": kind, kind: subject})
@@ -104,6 +109,10 @@ def happened(event: str, step: str | None, times: int = 1) -> str:
             return f"nobody can say whether {subject} was sent"
         case "rescued":
             return f"{subject} was taken over from a worker that had stopped"
+        case "woken":
+            return f"what {subject} waited for happened"
+        case "advanced":
+            return "the way on was chosen"
         case "enrolled":
             return "the person was enrolled"
         case "completed" | "paused" | "resumed" | "cancelled" | "moved":

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from dripdrop.rules.definition import Step, Version
-from dripdrop.rules.facts import Facts
+from dripdrop.rules.facts import Facts, Happened, nothing
 
 
 @dataclass(slots=True)
@@ -31,16 +31,21 @@ class Recipe:
     key_at: datetime
     doubted: bool
     asked_for: bool = False
+    answers: Mapping[str, Any] | None = None
 
 
 @dataclass(slots=True)
 class Claim:
-    """An execution with its facts, held under `token` until that token is spent by open or close."""
+    """An execution with its facts, held under `token` until that token is spent by open or close.
+
+    `event` is the data of the event it waited for, `events` what its conditions look up, `answers` what hooks said.
+    An advance of the way in has no step of its own (`step_id` None) and stands at the threshold.
+    """
 
     id: UUID
     tenant: str
     enrollment_id: UUID
-    step_id: UUID
+    step_id: UUID | None
     visit: int
     kind: str
     state: str
@@ -63,18 +68,37 @@ class Claim:
     version: Version
     step: Step
     recipe: Recipe | None = None
+    event_id: UUID | None = None
+    event: Mapping[str, Any] = field(default_factory=nothing)
+    events: Mapping[str, Sequence[Happened]] = field(default_factory=nothing)
+    answers: Mapping[str, Any] = field(default_factory=nothing)
+
+    @property
+    def sends(self) -> bool:
+        """Whether there is a message in it: not while its event has not come, nor where only a way is chosen."""
+        return self.state != "waiting" and self.kind != "advance"
 
     @property
     def facts(self) -> Facts:
         """What its conditions and branches may ask."""
         sequence = {"key": self.version.sequence_key}
         step = {"key": self.step.key, "channel": self.step.channel}
-        return Facts(self.data, sequence=sequence, step=step, now=self.now)
+        return Facts(self.data, self.answers, self.events, self.event, sequence, step, self.now)
 
     @property
     def key(self) -> str:
         """The idempotency key: the same after a doubt, a new one after a definite refusal."""
         return f"{self.id}:{self.refusals}"
+
+    @property
+    def said(self) -> Mapping[str, Any]:
+        """What a message says besides the person's data, `hooks` and `event`: by the recipe while it is in doubt."""
+        if self.in_doubt and self.recipe is not None:
+            return self.recipe.answers or nothing()
+        told: dict[str, Any] = {"hooks": self.answers} if self.answers else {}
+        if self.event:
+            told["event"] = self.event
+        return told
 
     @property
     def in_doubt(self) -> bool:

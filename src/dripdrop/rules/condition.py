@@ -85,6 +85,8 @@ def _judge(condition: Condition, facts: Facts) -> Judged:
             return _compared(condition, field_path(facts.data, condition.subject))
         case "hook":
             name = hook_name(condition)
+            if name in facts.broken:
+                return False, {**_told(condition), "problem": "hook_broken"}
             if name not in facts.hooks:
                 return False, {**_told(condition), "problem": "no_answer"}
             return _compared(condition, facts.hooks[name])
@@ -140,6 +142,8 @@ def _typed(condition: Condition, facts: Facts) -> Judged:
     found = _predicate(condition.subject)
     if found is None:
         return False, {"predicate": condition.subject[:300], "problem": "predicate"}
+    if facts.broken and not facts.broken.keys().isdisjoint(found.hooks()):
+        return False, {"predicate": condition.subject[:300], "problem": "hook_broken"}
     held = found.holds(facts)
     seen: dict[str, Any] = {"predicate": condition.subject[:300]}
     if not held and (missing := found.missing(facts)):

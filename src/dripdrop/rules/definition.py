@@ -124,6 +124,11 @@ class Step:
     def retries(self) -> int | None:
         return self.config.get("retries")
 
+    @property
+    def repeat(self) -> bool | int:
+        """How many sends of the step there are before the path goes on: True is for ever, False is one."""
+        return self.config.get("repeat", False)  # type: ignore[no-any-return]
+
 
 @dataclass(frozen=True, slots=True)
 class Version:
@@ -145,6 +150,8 @@ class Version:
     config: Mapping[str, Any] = field(default_factory=dict)
     hook_module: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    # What rules have worked out about this version once, since it never changes.
+    memo: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def step(self, key: str) -> Step | None:
         """The step of that key, or None."""
@@ -159,5 +166,6 @@ class Version:
         return self.config.get("class") == "transactional"
 
     @property
-    def exit_on(self) -> tuple[str, ...]:
+    def exit_on(self) -> tuple[str | Mapping[str, Any], ...]:
+        """What ends an enrollment: events by key, or `{event, match, as: completed | cancelled}`."""
         return tuple(self.config.get("exit_on", ()))

@@ -3,15 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal, TypeAlias
+from uuid import UUID
 
-from dripdrop.errors import Invalid
-from dripdrop.rules.definition import Step, Version
+from dripdrop.rules.definition import Immediate, OnEvent, Step, Version
 from dripdrop.rules.timing import due_at
 from dripdrop.rules.zones import zone_of, zone_sources
 
-Reasons = tuple[Mapping[str, Any], ...]
+Reasons: TypeAlias = tuple[Mapping[str, Any], ...]
+As: TypeAlias = Literal["scheduled", "waiting", "advance"]
+
+# The place before the first step: where a way in is chosen.
+THRESHOLD = Step(UUID(int=0), "", "", "", -(2**31), Immediate(), {})
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """What a step that is reached becomes: due at a time, or waiting for its event until then (None: for ever).
+
+    As an `advance` it stands for a way that is not chosen yet, after that step (None: the way in).
+    """
+
+    step_id: UUID | None
+    due_at: datetime | None
+    as_: As = "scheduled"
+    told: Reasons = ()
 
 
 def zone_for(version: Version, step: Step, data: Mapping[str, Any], default: str) -> tuple[str, tuple[str, ...]]:
@@ -19,19 +37,22 @@ def zone_for(version: Version, step: Step, data: Mapping[str, Any], default: str
     return zone_of(*zone_sources(data, step.config, version.config, version.metadata, default=default))
 
 
-def when_due(
-    version: Version, step: Step, data: Mapping[str, Any], reached: datetime, default: str
-) -> tuple[datetime, Reasons]:
-    """When a step that is reached now is due, and what to tell of it; an unknown zone gives way and is told."""
+def arrive(version: Version, step: Step, data: Mapping[str, Any], reached: datetime, default: str) -> Arrival:
+    """A step that is reached now; an unknown zone gives way and is told."""
     zone, ignored = zone_for(version, step, data, default)
-    named = zone != "Etc/UTC" or bool(ignored)
-    due = due_at(step.timing, reached=reached, zone=zone if named else None)
-    if due is None:
-        raise Invalid(f"The step {step.key} waits for an event.", cure="Give it a delay.", code="unsupported_timing")
-    told: Reasons = ({"code": "next", "step": step.key, "due_at": due.isoformat()},)
+    named = zone if zone != "Etc/UTC" or ignored else None
+    waits_for = step.timing if isinstance(step.timing, OnEvent) else None
+    timing = step.timing if waits_for is None else waits_for.timeout
+    due = due_at(timing, reached=reached, zone=named) if timing is not None else None
+    told: dict[str, Any] = {"code": "next", "step": step.key}
+    if waits_for is not None:
+        told = {"code": "waits", "step": step.key, "event": waits_for.event}
+    if due is not None:
+        told["due_at"] = due.isoformat()
+    reasons: Reasons = (told,)
     if ignored:
-        told = (*told, {"code": "unknown_zone", "ignored": list(ignored), "zone": zone})
-    return due, told
+        reasons = (*reasons, {"code": "unknown_zone", "ignored": list(ignored), "zone": zone})
+    return Arrival(step.id, due, "scheduled" if waits_for is None else "waiting", reasons)
 
 
 def may_reenter(version: Version) -> bool:

@@ -12,7 +12,8 @@ from uuid import UUID
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
-def _nothing() -> Mapping[str, Any]:
+def nothing() -> Mapping[str, Any]:
+    """What is known where nothing was asked."""
     return NOTHING
 
 
@@ -29,19 +30,20 @@ class Happened:
 class Facts:
     """Everything that conditions and branches may ask, read before they are judged.
 
-    `data` is the enrollment's, `hooks` the answers by name, `events` what was recorded by key, latest first, `event`
-    the data of the event that the step waited for; `sequence` and `step` hold `key` (and the step's `channel`). `now`
-    and `zone` are for the calendar.
+    `data` is the enrollment's, `hooks` the answers by name and `broken` the reasons of those that will not answer,
+    `events` what was recorded by key, latest first, `event` the data of the event that the step waited for; `sequence`
+    and `step` hold `key` (and the step's `channel`). `now` and `zone` are for the calendar.
     """
 
-    data: Mapping[str, Any] = field(default_factory=_nothing)
-    hooks: Mapping[str, Any] = field(default_factory=_nothing)
-    events: Mapping[str, Sequence[Happened]] = field(default_factory=_nothing)
-    event: Mapping[str, Any] = field(default_factory=_nothing)
-    sequence: Mapping[str, Any] = field(default_factory=_nothing)
-    step: Mapping[str, Any] = field(default_factory=_nothing)
+    data: Mapping[str, Any] = field(default_factory=nothing)
+    hooks: Mapping[str, Any] = field(default_factory=nothing)
+    events: Mapping[str, Sequence[Happened]] = field(default_factory=nothing)
+    event: Mapping[str, Any] = field(default_factory=nothing)
+    sequence: Mapping[str, Any] = field(default_factory=nothing)
+    step: Mapping[str, Any] = field(default_factory=nothing)
     now: datetime | None = None
     zone: str = "Etc/UTC"
+    broken: Mapping[str, str] = field(default_factory=nothing)
 
 
 NO_FACTS = Facts()

@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from datetime import datetime
-from typing import Any, TypeAlias, assert_never
-from uuid import UUID
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TypeAlias, assert_never
 
 from dripdrop.errors import Invalid
-from dripdrop.rules import gates, path, retry
+from dripdrop.rules import gates, retry
 from dripdrop.rules.claim import Claim
 from dripdrop.rules.definition import Policy
-from dripdrop.rules.entering import when_due
-from dripdrop.rules.outcome import Accepted, Neither, OnDoubt, Outcome, Rejected, Unknown, attempt_outcome
+from dripdrop.rules.endings import (
+    NOTHING_ASKED,
+    Defer,
+    Ending,
+    Following,
+    Free,
+    Reason,
+    Requeue,
+    Setting,
+    Standing,
+)
+from dripdrop.rules.onward import TIMED_OUT, Known, finish, lead_on
+from dripdrop.rules.outcome import Accepted, Outcome, Rejected, Unknown, attempt_outcome
 
-Reason: TypeAlias = Mapping[str, Any]
-
-
-@dataclass(slots=True)
-class Standing:
-    """How the enrollment stands at the moment of closing, under its lock."""
-
-    state: str
-    data: Mapping[str, Any]
-    first_at: datetime | None = None
-    key_at: datetime | None = None
+HOOK_BASE_SECONDS, HOOK_CAP_SECONDS, BUSY_CAP_SECONDS = 5.0, 600.0, 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,62 +42,21 @@ class Decided:
     provider_message_id: str | None = None
 
 
-Came: TypeAlias = Outcome | gates.Hold | gates.Skip | HandBack | Decided
-
-
-@dataclass(slots=True)
-class Ending:
-    """The execution ends: history, what comes next and the journal in one statement."""
-
-    state: str
-    why: str | None
-    event: str
-    next_step_id: UUID | None = None
-    next_due_at: datetime | None = None
-    enrollment_state: str | None = None
-    reasons: tuple[Reason, ...] = ()
-    suppress: str | None = None
-
-
-@dataclass(slots=True)
-class Requeue:
-    """Back to the queue: another try, a question to the provider, or attention needed (`due_at` None)."""
-
-    state: str
-    due_at: datetime | None
-    event: str
-    refused: int = 0
-    spent: int = 0
-    reasons: tuple[Reason, ...] = ()
-    suppress: str | None = None
-
-
-@dataclass(slots=True)
-class Defer:
-    """Put off to a slot; nothing was tried."""
-
-    due_at: datetime
-    code: str
-    reasons: tuple[Reason, ...] = ()
-
-
-@dataclass(slots=True)
-class Free:
-    """Given back as it was."""
-
-
-Following: TypeAlias = Ending | Requeue | Defer | Free
+@dataclass(frozen=True, slots=True)
+class TimedOut:
+    """The event that the step waited for did not come in time."""
 
 
 @dataclass(frozen=True, slots=True)
-class Setting:
-    """What deciding needs besides the claim: the zone of last resort, and what the provider can do about a doubt."""
+class NoAnswer:
+    """A hook cannot answer now; `retry_after` is in seconds where it said so."""
 
-    default_zone: str = "Etc/UTC"
-    on_doubt: OnDoubt = field(default_factory=Neither)
+    hook: str
+    reason: str
+    retry_after: float | None = None
 
 
-NOTHING_ASKED = Setting()
+Came: TypeAlias = Outcome | gates.Hold | gates.Skip | HandBack | Decided | TimedOut | Known | NoAnswer
 
 
 def decide(claim: Claim, came: Came, standing: Standing, now: datetime, setting: Setting = NOTHING_ASKED) -> Following:
@@ -120,6 +78,12 @@ def decide(claim: Claim, came: Came, standing: Standing, now: datetime, setting:
             return Free() if _live(claim, standing) or claim.state == "unknown" else _over(claim, standing)
         case Decided():
             return _decided(claim, came, standing, now, setting)
+        case TimedOut():
+            return _timed_out(claim, standing, now, setting)
+        case Known():
+            return _advanced(claim, came, standing, now, setting)
+        case NoAnswer():
+            return _asked_again(claim, came, standing, now)
     assert_never(came)
 
 
@@ -218,6 +182,44 @@ def _decided(claim: Claim, came: Decided, standing: Standing, now: datetime, set
     return _ended(claim, standing, now, setting, came.end_as or "cancelled", event, came.reason, (told,))
 
 
+def _timed_out(claim: Claim, standing: Standing, now: datetime, setting: Setting) -> Following:
+    if not _live(claim, standing):
+        return _over(claim, standing)
+    if standing.state == "paused":
+        return Free()
+    return _ended(claim, standing, now, setting, "skipped", "skipped", TIMED_OUT, ({"code": TIMED_OUT},))
+
+
+def _advanced(claim: Claim, known: Known, standing: Standing, now: datetime, setting: Setting) -> Following:
+    """The way on, now that hooks were asked for it; one that will not answer is told, and its condition fails."""
+    if not _live(claim, standing):
+        return _over(claim, standing)
+    told = tuple({"code": "hook_broken", "hook": hook, "why": why} for hook, why in known.broken.items())
+    return _ended(claim, standing, now, setting, "advanced", "advanced", None, told, known)
+
+
+def _asked_again(claim: Claim, came: NoAnswer, standing: Standing, now: datetime) -> Following:
+    """Put off, longer each time; nothing is lost and no retry spent."""
+    if not _live(claim, standing):
+        return _over(claim, standing)
+    if standing.state == "paused" and claim.kind != "replay":
+        return Free()
+    code = hook_trouble(came)
+    cap = BUSY_CAP_SECONDS if code == "hook_busy" else HOOK_CAP_SECONDS
+    wait = retry.backoff(standing.put_off, seed=claim.id.hex, base=HOOK_BASE_SECONDS, cap=cap)
+    if came.retry_after is not None:
+        # Never before it said, and not all at once then.
+        wait = max(wait, timedelta(seconds=min(came.retry_after, retry.LONGEST_RETRY_AFTER_SECONDS)) + wait / 4)
+    until = now + wait
+    told = {"code": code, "hook": came.hook, "why": came.reason, "until": until.isoformat()}
+    return Defer(until, code, (told,))
+
+
+def hook_trouble(came: NoAnswer) -> str:
+    """The reason's code: a hook that has too much to do just now is no outage."""
+    return "hook_busy" if came.reason == "busy" else "hook_unavailable"
+
+
 def _ended(
     claim: Claim,
     standing: Standing,
@@ -227,58 +229,25 @@ def _ended(
     event: str,
     why: str | None,
     reasons: tuple[Reason, ...],
+    known: Known | None = None,
 ) -> Ending:
     """An ending together with the way on: a next step, completion, or whatever `on_no_match` says."""
     ending = Ending(state, why, event, reasons=reasons)
     if claim.kind == "replay" or standing.state not in ("active", "paused"):
         return ending
     try:
-        _lead_on(claim, ending, standing, now, setting)
+        lead_on(claim, ending, standing, now, setting, known)
     except Invalid as error:
         # What happened is recorded in any case; where the way cannot be chosen, a person is asked.
-        _finish(ending, standing, "paused", {"code": "path_error", "error": error.code})
+        finish(ending, standing, "paused", {"code": "path_error", "error": error.code})
     return ending
-
-
-def _lead_on(claim: Claim, ending: Ending, standing: Standing, now: datetime, setting: Setting) -> None:
-    way = path.choose(claim.version, claim.step, replace(claim.facts, data=standing.data, now=now))
-    match way:
-        case path.Goto(step=following, why=because):
-            due, told = when_due(claim.version, following, standing.data, now, setting.default_zone)
-            ending.next_step_id, ending.next_due_at = following.id, due
-            ending.reasons = (*ending.reasons, *told, *_matched(because, way.evidence))
-        case path.Complete(why=because):
-            _finish(ending, standing, "completed", {"code": "completed", "why": because})
-        case path.NoMatch(policy=policy):
-            told_no: Reason = {"code": "no_match", "policy": policy, "conditions": list(way.evidence)[:10]}
-            ending.reasons = (*ending.reasons, told_no)
-            if policy == "continue":
-                _go_on(claim, ending, standing, now, setting)
-            else:
-                to = {"complete": "completed", "cancel": "cancelled", "pause": "paused"}[policy]
-                _finish(ending, standing, to, {"code": "no_match"})
-
-
-def _go_on(claim: Claim, ending: Ending, standing: Standing, now: datetime, setting: Setting) -> None:
-    way = path.onward(claim.version, claim.step)
-    if isinstance(way, path.Goto):
-        due, told = when_due(claim.version, way.step, standing.data, now, setting.default_zone)
-        ending.next_step_id, ending.next_due_at, ending.reasons = way.step.id, due, (*ending.reasons, *told)
-    else:
-        _finish(ending, standing, "completed", {"code": "completed", "why": way.why})
-
-
-def _finish(ending: Ending, standing: Standing, state: str, told: Reason) -> None:
-    ending.reasons = (*ending.reasons, told)
-    if standing.state == "active":
-        ending.enrollment_state = state
 
 
 def _over(claim: Claim, standing: Standing, *told: Reason) -> Ending:
     return Ending(
         "cancelled",
         "enrollment_ended",
-        "cancelled",
+        "cancelled" if claim.kind != "advance" else "advanced",
         reasons=(*told, {"code": "enrollment_ended", "state": standing.state}),
     )
 
@@ -287,13 +256,11 @@ def _live(claim: Claim, standing: Standing) -> bool:
     return claim.kind == "replay" or standing.state in ("active", "paused")
 
 
-def _matched(why: str, evidence: tuple[Reason, ...]) -> tuple[Reason, ...]:
-    return ({"code": "way", "why": why, "conditions": list(evidence)[:10]},) if evidence else ()
-
-
 def _short(outcome: Rejected | Unknown) -> Reason:
     """What the journal keeps of an outcome: the cause and a code, never a provider's whole answer."""
     kept = {
-        key: outcome.detail[key] for key in ("reason", "code", "status", "reply", "enhanced") if key in outcome.detail
+        key: outcome.detail[key]
+        for key in ("reason", "code", "status", "reply", "enhanced", "hook")
+        if key in outcome.detail
     }
     return {"cause": outcome.cause, **kept} if isinstance(outcome, Rejected) else kept

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from hashlib import blake2b
 from typing import Any, TypeAlias
 
-from dripdrop.rules import path, windows
+from dripdrop.rules import lateness, path, windows
 from dripdrop.rules.claim import Claim
 from dripdrop.rules.entering import zone_for
 
 # What the journal names as the version of this list: absence of a gate's reason means that it passed.
-VERSION = 1
+VERSION = 2
 STOPPED_LOOK_AGAIN = timedelta(seconds=60)
 SPREAD_SECONDS = 300.0
 
@@ -57,8 +57,8 @@ class Circumstances:
 
 
 def judge(claim: Claim, facts: Circumstances) -> Judgement:
-    """The first gate that does not pass decides."""
-    for gate in GATES:
+    """The first gate that does not pass decides; where there is no message, only the switches count."""
+    for gate in GATES if claim.sends else SWITCHES:
         judgement = gate(claim, facts)
         if judgement is not PASS:
             return judgement
@@ -76,9 +76,26 @@ def in_force(claim: Claim, facts: Circumstances) -> Judgement:
     """Sequence and step are switched on."""
     if not claim.sequence_active:
         return Hold(claim.now + timedelta(minutes=5) * (1 + _share(claim)), "sequence_inactive")
-    if not claim.step_active and claim.kind != "replay":
+    if not claim.step_active and claim.kind != "replay" and claim.sends:
         return Skip("step_inactive")
     return PASS
+
+
+def in_time(claim: Claim, facts: Circumstances) -> Judgement:
+    """What was found late, after an outage, is sent, left out or spread, as its step says."""
+    if "late" not in claim.step.config or claim.in_doubt:
+        return PASS
+    key = ("late", claim.step.key)
+    policy = claim.version.memo.get(key)
+    if policy is None:
+        policy = claim.version.memo[key] = lateness.read(claim.step.config["late"])
+    match lateness.judge(policy, claim.due_at, claim.now, _share(claim)):
+        case lateness.OnTime():
+            return PASS
+        case lateness.Skip(late=late):
+            return Skip("late", {"seconds": int(late.total_seconds())})
+        case lateness.PutOff(until=until, late=late):
+            return Hold(until, "late", {"seconds": int(late.total_seconds())})
 
 
 def not_suppressed(claim: Claim, facts: Circumstances) -> Judgement:
@@ -94,11 +111,12 @@ def allowed_here(claim: Claim, facts: Circumstances) -> Judgement:
     return Skip("not_in_only_to", {"refused": len(others)}) if others else PASS
 
 
-def condition_holds(claim: Claim, facts: Circumstances) -> Judgement:
-    """The step's own conditions."""
-    if not claim.step.conditions:
+def condition_holds(claim: Claim, facts: Circumstances, *, informed: bool = False) -> Judgement:
+    """The step's own conditions; where hooks have to be asked for them, once that is done (`informed`)."""
+    if not claim.step.conditions or (not informed and path.questions(claim.version, claim.step).gate.hooks):
         return PASS
-    verdict = path.gate(claim.step, claim.facts)
+    zone, _ = zone_for(claim.version, claim.step, claim.data, facts.default_zone)
+    verdict = path.gate(claim.step, replace(claim.facts, zone=zone))
     return PASS if verdict.holds else Skip("condition", {"conditions": list(verdict.evidence)[:10]})
 
 
@@ -119,11 +137,13 @@ def in_window(claim: Claim, facts: Circumstances) -> Judgement:
 GATES: tuple[Callable[[Claim, Circumstances], Judgement], ...] = (
     not_stopped,
     in_force,
+    in_time,
     not_suppressed,
     allowed_here,
     condition_holds,
     in_window,
 )
+SWITCHES = (not_stopped, in_force)
 
 
 def _spread(claim: Claim, opening: datetime, window: Any, zone: str) -> datetime:

@@ -42,6 +42,7 @@ ENROLLMENT = Lifecycle(
         "pause": {"active": "paused"},
         "resume": {"paused": "active"},
         "complete": {"active": "completed"},
+        "reach": {"active": "completed", "paused": "completed"},
         "unenroll": {"active": "cancelled", "paused": "cancelled"},
     },
 )

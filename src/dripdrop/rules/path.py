@@ -1,20 +1,20 @@
-"""Which step comes next, or is this the end?"""
+"""Which step comes next, or is this the end?  And what must be known before that can be said?"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from dripdrop.errors import Finding, Invalid
-from dripdrop.rules.condition import Verdict, holds
-from dripdrop.rules.definition import Policy, Step, Transition, Version
+from dripdrop.rules.condition import Verdict, asked, holds
+from dripdrop.rules.definition import Condition, OnEvent, Policy, Step, Transition, Version
 from dripdrop.rules.facts import NO_FACTS, Facts
 
 
 @dataclass(frozen=True, slots=True)
 class Goto:
-    """Go on to this step; `why` is `starting_step`, `start`, `entry`, `transition` or `linear`."""
+    """Go on to this step; `why` is `starting_step`, `start`, `entry`, `transition`, `timeout` or `linear`."""
 
     step: Step
     why: str
@@ -41,6 +41,58 @@ class NoMatch:
 Way: TypeAlias = Goto | Complete | NoMatch
 
 
+@dataclass(frozen=True, slots=True)
+class Questions:
+    """What has to be known before conditions can be judged: hooks to ask, and events to look up, by name.
+
+    `any` says whether there are conditions at all: without, no facts are needed.
+    """
+
+    hooks: tuple[str, ...] = ()
+    events: tuple[str, ...] = ()
+    any: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The questions of a step's own conditions, and those of the ways on from it."""
+
+    gate: Questions
+    ways: Questions
+
+
+def questions(version: Version, step: Step | None) -> Asked:
+    """What a step, and the ways on from it (None: the ways in), ask; worked out once for each version."""
+    key = ("questions", step.key if step is not None else None)
+    known: Asked | None = version.memo.get(key)
+    if known is None:
+        ways = [condition for way in _all_ways(version, step) for condition in way.conditions]
+        known = version.memo[key] = Asked(_asked(step.conditions if step is not None else ()), _asked(ways))
+    return known
+
+
+def _asked(conditions: Sequence[Condition]) -> Questions:
+    found = asked(conditions)
+    return Questions(tuple(sorted(found.hooks)), tuple(sorted(found.events)), bool(conditions))
+
+
+def _all_ways(version: Version, step: Step | None) -> list[Transition]:
+    """The ways on from a step, and from the inactive ones that they pass by."""
+    found: list[Transition] = []
+    ahead = [step.key if step is not None else None]
+    seen: set[str | None] = set()
+    while ahead:
+        origin = ahead.pop()
+        if origin in seen:
+            continue
+        seen.add(origin)
+        ways = _ways(version, origin)
+        found += ways
+        targets = [version.step(way.target) for way in ways if way.target is not None]
+        ahead += [each.key for each in targets if each is not None and not each.active]
+    return found
+
+
 def first_step(version: Version, starting_step: str | None = None, facts: Facts = NO_FACTS) -> Way:
     """Where an enrollment begins: the named step, else `start`, else the entry transitions, else the lowest position.
 
@@ -65,6 +117,13 @@ def choose(version: Version, after: Step, facts: Facts = NO_FACTS) -> Way:
     if ways:
         return _follow(version, ways, "transition", after.on_no_match, facts)
     return onward(version, after)
+
+
+def timed_out(version: Version, step: Step, facts: Facts = NO_FACTS) -> Way:
+    """What follows a wait that was in vain: the step that its timing names, else what always follows."""
+    goto = step.timing.timeout_goto if isinstance(step.timing, OnEvent) else None
+    target = version.step(goto) if goto is not None else None
+    return choose(version, step, facts) if target is None else _arrive(version, target, "timeout", (), facts)
 
 
 def onward(version: Version, after: Step) -> Goto | Complete:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from dripdrop.errors import Finding
-from dripdrop.rules.checks import addressing, content, links, paths, times
+from dripdrop.rules.checks import addressing, content, links, paths, times, waiting
 from dripdrop.rules.checks.common import Checks, CheckTemplate, Found, TemplateProblem, later, nearest
 from dripdrop.rules.checks.conditions import conditions
 from dripdrop.rules.checks.hooks import hooks
@@ -20,8 +20,6 @@ __all__ = ["CheckTemplate", "Checks", "TemplateProblem", "errors", "findings"]
 
 # What the types can hold already and nothing carries out yet: refused, never silently left undone.
 LATER_STEP_KEYS = (
-    "repeat",
-    "late",
     "reply_behavior",
     "concurrency",
     "rate_limits",
@@ -66,6 +64,7 @@ def _sequence(document: SequenceDocument) -> Found:
     yield from _words(document, document.config, ())
     yield from times.hours(document, document.config, ())
     yield from links.short_links(document, document.metadata.get("short_links"), ("metadata", "short_links"))
+    yield from waiting.goals(document, document.config)
     if document.mode == "outbound":
         yield later(document, ("mode",), "Cold outbound")
     for name in LATER_SEQUENCE_KEYS:
@@ -78,6 +77,7 @@ def _step(document: SequenceDocument, step: Step, at: Path, known: Checks) -> Fo
     yield from content.content(document, step, at)
     yield from addressing.addressing(document, step, at)
     yield from times.timing(document, step, at)
+    yield from waiting.recurrence(document, step, at)
     yield from _words(document, step.config, at)
     yield from times.hours(document, step.config, at)
     yield from conditions(document, step.conditions, step.gate_mode, (*at, "when"))

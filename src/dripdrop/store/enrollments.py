@@ -10,6 +10,7 @@ from uuid import UUID
 
 import orjson
 
+from dripdrop.rules.entering import Arrival
 from dripdrop.store.flow import Flow, Row
 from dripdrop.store.scope import Scope
 from dripdrop.store.statements import Statements
@@ -43,14 +44,23 @@ class Enrollment:
 
 @dataclass(frozen=True, slots=True)
 class Newcomer:
-    """One row to enroll: its first step and when that is due are decided already."""
+    """One row to enroll: where it arrives is decided already."""
 
     subscriber_type: str
     subscriber_id: str
     data: Mapping[str, Any]
-    step_id: UUID
-    due_at: datetime
+    arrival: Arrival
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    reasons: Sequence[Mapping[str, Any]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """An enrollment to end: `to` is completed or cancelled, `why` what its row keeps."""
+
+    id: UUID
+    to: str
+    why: str
     reasons: Sequence[Mapping[str, Any]] = ()
 
 
@@ -95,7 +105,7 @@ def insert_many(
         reentry=reentry,
         types=[each.subscriber_type for each in newcomers],
         ids=[each.subscriber_id for each in newcomers],
-        step_ids=[each.step_id for each in newcomers],
+        step_ids=[each.arrival.step_id for each in newcomers],
         metadata=[dumps(each.metadata) for each in newcomers],
     )
     fresh = {(row["subscriber_type"], row["subscriber_id"]): row["id"] for row in made}
@@ -107,8 +117,9 @@ def insert_many(
             tenant=scope.tenant,
             ids=[fresh[each.subscriber_type, each.subscriber_id] for each in begun],
             data=[dumps(each.data) for each in begun],
-            step_ids=[each.step_id for each in begun],
-            due_at=[each.due_at for each in begun],
+            step_ids=[each.arrival.step_id for each in begun],
+            due_at=[each.arrival.due_at for each in begun],
+            states=[each.arrival.as_ for each in begun],
             reasons=[dumps(each.reasons) for each in begun],
         )
     return fresh
@@ -169,25 +180,18 @@ def complete_if_idle(
     )
 
 
-def cancel_many(
-    now: datetime,
-    scope: Scope,
-    ids: Sequence[UUID],
-    *,
-    sources: Sequence[str],
-    reason: str,
-    reasons: Sequence[Mapping[str, Any]],
-) -> Flow[list[Row]]:
+def leave_many(now: datetime, scope: Scope, leaving: Sequence[Leaving], *, sources: Sequence[str]) -> Flow[list[Row]]:
     """End enrollments and what they have pending; what is on its way is left alone."""
     return (
         yield from SQL.all(
-            "cancel_many",
+            "leave_many",
             now=now,
             tenant=scope.tenant,
-            ids=list(ids),
+            ids=[each.id for each in leaving],
+            states=[each.to for each in leaving],
+            why=[each.why for each in leaving],
+            reasons=[dumps(each.reasons) for each in leaving],
             sources=list(sources),
-            reason=reason,
-            reasons=dumps(reasons),
         )
     )
 
@@ -209,11 +213,11 @@ def move(
     enrollment_id: UUID,
     *,
     version_id: UUID,
-    step_id: UUID,
-    due_at: datetime,
+    arrival: Arrival,
+    anywhere: bool,
     reasons: Sequence[Mapping[str, Any]],
 ) -> Flow[Row | None]:
-    """Go on in another version; None where something is on its way."""
+    """Go on in another version; None where something is on its way, or a way being chosen and it is not to be left."""
     return (
         yield from SQL.one(
             "move",
@@ -221,47 +225,13 @@ def move(
             tenant=scope.tenant,
             id=enrollment_id,
             version_id=version_id,
-            step_id=step_id,
-            due_at=due_at,
+            step_id=arrival.step_id,
+            due_at=arrival.due_at,
+            state=arrival.as_,
+            anywhere=anywhere,
             reasons=dumps(reasons),
         )
     )
-
-
-def record_event(
-    now: datetime,
-    scope: Scope,
-    event: str,
-    subscriber: tuple[str, str],
-    enrollment_id: UUID | None,
-    data: Mapping[str, Any],
-) -> Flow[Row | None]:
-    """Write down that something happened."""
-    return (
-        yield from SQL.one(
-            "record_event",
-            now=now,
-            tenant=scope.tenant,
-            event=event,
-            subscriber_type=subscriber[0],
-            subscriber_id=subscriber[1],
-            enrollment_id=enrollment_id,
-            data=dumps(data),
-        )
-    )
-
-
-def ended_by(scope: Scope, event: str, subscriber: tuple[str, str], enrollment_id: UUID | None) -> Flow[list[UUID]]:
-    """Which live enrollments end on this event."""
-    rows = yield from SQL.all(
-        "ended_by",
-        tenant=scope.tenant,
-        event=event,
-        subscriber_type=subscriber[0],
-        subscriber_id=subscriber[1],
-        enrollment_id=enrollment_id,
-    )
-    return [row["id"] for row in rows]
 
 
 def wake() -> Flow[None]:

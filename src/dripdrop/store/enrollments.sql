@@ -4,8 +4,8 @@
 insert into dripdrop.enrollments as e
     (tenant_key, sequence_id, sequence_version_id, subscriber_type, subscriber_id, current_step_id, seq, visits,
      started_at, updated_at, metadata)
-select %(tenant)s::text, %(sequence_id)s::uuid, %(version_id)s::uuid, g.subscriber_type, g.subscriber_id, g.step_id, 1, 1,
-       %(now)s::timestamptz, %(now)s::timestamptz, g.metadata::jsonb
+select %(tenant)s::text, %(sequence_id)s::uuid, %(version_id)s::uuid, g.subscriber_type, g.subscriber_id, g.step_id, 1,
+       case when g.step_id is null then 0 else 1 end, %(now)s::timestamptz, %(now)s::timestamptz, g.metadata::jsonb
   from unnest(%(types)s::text[], %(ids)s::text[], %(step_ids)s::uuid[], %(metadata)s::text[])
     as g(subscriber_type, subscriber_id, step_id, metadata)
  -- A scalar look-up, since EXISTS may be answered by hashing everybody who ever went through.
@@ -19,16 +19,21 @@ on conflict (tenant_key, sequence_id, subscriber_type, subscriber_id) where stat
 returning e.id, e.subscriber_type, e.subscriber_id;
 
 -- name: begin_many
--- What a new enrollment starts with: its data, its first execution and the first line of its journal.
+-- What a new enrollment starts with: its data, its first execution and the first line of its journal. Without a step,
+-- hooks have to be asked for the way in.
 with given as materialized (
     select * from unnest(%(ids)s::uuid[], %(data)s::text[], %(step_ids)s::uuid[], %(due_at)s::timestamptz[],
-        %(reasons)s::text[]) as g(id, data, step_id, due_at, reasons)
+        %(states)s::text[], %(reasons)s::text[]) as g(id, data, step_id, due_at, state, reasons)
 ), noted as (
     insert into dripdrop.enrollment_data (enrollment_id, revision, data, inserted_at)
     select g.id, 1, g.data::jsonb, %(now)s::timestamptz from given g
 ), queued as (
-    insert into dripdrop.execution_queue (tenant_key, enrollment_id, step_id, visit, due_at)
-    select %(tenant)s::text, g.id, g.step_id, 1, g.due_at from given g
+    insert into dripdrop.execution_queue (tenant_key, enrollment_id, step_id, visit, kind, state, due_at)
+    select %(tenant)s::text, g.id, g.step_id, case when g.step_id is null then 0 else 1 end,
+           case when g.step_id is null then 'advance' else 'path' end::dripdrop.execution_kind,
+           case when g.state = 'waiting' then 'waiting' else 'scheduled' end::dripdrop.step_execution_state,
+           coalesce(g.due_at, 'infinity'::timestamptz)
+      from given g
     returning id, enrollment_id, step_id, due_at
 ), told as (
     insert into dripdrop.journal (tenant_key, enrollment_id, seq, step_id, event, to_state, reasons, at)
@@ -104,14 +109,15 @@ with freed as (
           select a.id from dripdrop.execution_queue a where a.enrollment_id = f.id and a.kind <> 'replay' union all
           select a.id from dripdrop.execution_queue a where a.enrollment_id = f.id and a.kind = 'replay') own
      where q.id = own.id and q.state in ('scheduled', 'waiting') and q.worker_id is null
-    returning q.id, q.due_at
+    returning q.id, q.due_at, q.state
 ), told as (
     insert into dripdrop.journal (tenant_key, enrollment_id, seq, step_id, event, from_state, to_state, reasons, at)
     select f.tenant_key, f.id, f.seq, f.current_step_id, 'resumed', 'paused', 'active', %(reasons)s::jsonb, %(now)s::timestamptz
       from freed f
 )
 select freed.*, d.data, s.key as sequence_key, (select count(*) from going) as going,
-       (select bool_or(going.due_at <= %(now)s::timestamptz) from going) as due_now
+       (select bool_or(going.due_at <= %(now)s::timestamptz) from going) as due_now,
+       (select bool_or(going.state = 'waiting') from going) as waits
   from freed
   join dripdrop.sequences s on s.id = freed.sequence_id
   left join dripdrop.enrollment_data d on d.enrollment_id = freed.id and d.revision = freed.data_revision;
@@ -131,33 +137,42 @@ with ended as (
 )
 select ended.* from ended;
 
--- name: cancel_many
+-- name: leave_many
 -- What is on its way (claiming, sending, unknown) is left alone: open refuses it, and close does not go on.
-with ended as (
+with given as materialized (
+    select * from unnest(%(ids)s::uuid[], %(states)s::text[], %(why)s::text[], %(reasons)s::text[])
+        as g(id, to_state, why, reasons)
+), live as materialized (
+    select l.id from dripdrop.enrollments l
+     where l.id in (select g.id from given g) and l.tenant_key = %(tenant)s::text
+       and l.state::text = any(%(sources)s::text[])
+     order by l.id for no key update
+), ended as (
     update dripdrop.enrollments e
-       set state = 'cancelled', cancelled_at = %(now)s::timestamptz, seq = e.seq + 1, updated_at = %(now)s::timestamptz,
-           reason = %(reason)s::text
-     where e.id in (select l.id from dripdrop.enrollments l
-                     where l.id = any(%(ids)s::uuid[]) and l.tenant_key = %(tenant)s::text
-                       and l.state::text = any(%(sources)s::text[]) order by l.id for no key update)
+       set state = g.to_state::dripdrop.enrollment_state, seq = e.seq + 1, updated_at = %(now)s::timestamptz,
+           completed_at = case when g.to_state = 'completed' then %(now)s::timestamptz else e.completed_at end,
+           cancelled_at = case when g.to_state = 'cancelled' then %(now)s::timestamptz else e.cancelled_at end,
+           reason = g.why
+      from live l join given g on g.id = l.id
+     where e.id = l.id and e.state::text = any(%(sources)s::text[])
     returning e.*
 ), gone as (
     delete from dripdrop.execution_queue q using ended cross join lateral (
          select a.id from dripdrop.execution_queue a where a.enrollment_id = ended.id and a.kind <> 'replay' union all
          select a.id from dripdrop.execution_queue a where a.enrollment_id = ended.id and a.kind = 'replay') own
      where q.id = own.id and q.state in ('scheduled', 'waiting', 'failed') and q.worker_id is null
-    returning q.*
+    returning q.*, ended.reason as why
 ), kept as (
     insert into dripdrop.execution_history (id, tenant_key, enrollment_id, step_id, visit, kind, of_id, from_state, state,
-        reason, due_at, ended_at, attempt, refusals, retries, adapter_id)
+        reason, due_at, ended_at, attempt, refusals, retries, adapter_id, event_id)
     select g.id, g.tenant_key, g.enrollment_id, g.step_id, g.visit, g.kind, g.of_id, g.state, 'cancelled',
-           %(reason)s::text, g.due_at, %(now)s::timestamptz, g.attempt, g.refusals, g.retries, g.adapter_id
-      from gone g
+           g.why, g.due_at, %(now)s::timestamptz, g.attempt, g.refusals, g.retries, g.adapter_id, g.event_id
+      from gone g where g.kind <> 'advance'
 ), told as (
     insert into dripdrop.journal (tenant_key, enrollment_id, seq, execution_id, step_id, event, to_state, reasons, at)
-    select e.tenant_key, e.id, e.seq, (select g.id from gone g where g.enrollment_id = e.id and g.kind <> 'replay'),
-           e.current_step_id, 'cancelled', 'cancelled', %(reasons)s::jsonb, %(now)s::timestamptz
-      from ended e
+    select e.tenant_key, e.id, e.seq, (select g.id from gone g where g.enrollment_id = e.id and g.kind = 'path'),
+           e.current_step_id, e.state::text, e.state::text, n.reasons::jsonb, %(now)s::timestamptz
+      from ended e join given n on n.id = e.id
 )
 select ended.*, d.data, s.key as sequence_key from ended
   join dripdrop.sequences s on s.id = ended.sequence_id
@@ -188,7 +203,8 @@ with moved as (
            remaining = case when e.state = 'paused' then greatest(%(due_at)s::timestamptz - %(now)s::timestamptz, interval '0') end
      where e.id = %(id)s::uuid and e.tenant_key = %(tenant)s::text and e.state in ('active', 'paused')
        and exists (select 1 from dripdrop.execution_queue q where q.enrollment_id = e.id and q.kind <> 'replay'
-                    and q.state in ('scheduled', 'waiting', 'failed') and q.worker_id is null)
+                    and q.state in ('scheduled', 'waiting', 'failed') and q.worker_id is null
+                    and (q.kind <> 'advance' or %(anywhere)s::boolean))
     returning e.*
 ), gone as (
     delete from dripdrop.execution_queue q using moved
@@ -197,14 +213,15 @@ with moved as (
     returning q.*
 ), kept as (
     insert into dripdrop.execution_history (id, tenant_key, enrollment_id, step_id, visit, kind, of_id, from_state, state,
-        reason, due_at, ended_at, attempt, refusals, retries, adapter_id)
+        reason, due_at, ended_at, attempt, refusals, retries, adapter_id, event_id)
     select g.id, g.tenant_key, g.enrollment_id, g.step_id, g.visit, g.kind, g.of_id, g.state, 'cancelled', 'moved',
-           g.due_at, %(now)s::timestamptz, g.attempt, g.refusals, g.retries, g.adapter_id
-      from gone g
+           g.due_at, %(now)s::timestamptz, g.attempt, g.refusals, g.retries, g.adapter_id, g.event_id
+      from gone g where g.kind <> 'advance'
 ), following as (
-    insert into dripdrop.execution_queue (tenant_key, enrollment_id, step_id, visit, due_at)
-    select g.tenant_key, g.enrollment_id, %(step_id)s::uuid, m.visits,
-           case when m.state = 'paused' then 'infinity'::timestamptz else %(due_at)s::timestamptz end
+    insert into dripdrop.execution_queue (tenant_key, enrollment_id, step_id, visit, state, due_at)
+    select g.tenant_key, g.enrollment_id, %(step_id)s::uuid, m.visits, %(state)s::dripdrop.step_execution_state,
+           case when m.state = 'paused' then 'infinity'::timestamptz
+                else coalesce(%(due_at)s::timestamptz, 'infinity'::timestamptz) end
       from gone g join moved m on m.id = g.enrollment_id
     returning id
 ), told as (
@@ -215,24 +232,6 @@ select moved.*, d.data, s.key as sequence_key from moved
   join gone on gone.enrollment_id = moved.id
   join dripdrop.sequences s on s.id = moved.sequence_id
   left join dripdrop.enrollment_data d on d.enrollment_id = moved.id and d.revision = moved.data_revision;
-
--- name: record_event
-insert into dripdrop.events
-    (tenant_key, enrollment_id, subscriber_type, subscriber_id, event_key, event_data, occurred_at, inserted_at)
-values (%(tenant)s::text, %(enrollment_id)s::uuid, %(subscriber_type)s::text, %(subscriber_id)s::text, %(event)s::text,
-        %(data)s::jsonb, %(now)s::timestamptz, %(now)s::timestamptz)
-returning *;
-
--- name: ended_by
--- The live enrollments of a subscriber whose version ends on this event.
-select e.id
-  from dripdrop.enrollments e
-  join dripdrop.sequence_versions v on v.id = e.sequence_version_id
- where e.tenant_key = %(tenant)s::text and e.subscriber_type = %(subscriber_type)s::text
-   and e.subscriber_id = %(subscriber_id)s::text and e.state in ('active', 'paused')
-   and (%(enrollment_id)s::uuid is null or e.id = %(enrollment_id)s::uuid)
-   and v.config -> 'exit_on' @> to_jsonb(%(event)s::text)
- order by e.id;
 
 -- name: wake
 select pg_notify(%(channel)s::text, '');

@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from dripdrop.rules.claim import Recipe
-from dripdrop.rules.following import Defer, Ending, Requeue
+from dripdrop.rules.endings import Defer, Ending, Requeue
 from dripdrop.store.enrollments import dumps
 from dripdrop.store.flow import Flow, Row
 from dripdrop.store.scope import Scope
@@ -41,6 +41,7 @@ class Opening:
     revision: int
     digest: bytes
     business_at: datetime
+    answers: Mapping[str, Any] | None = None
 
 
 def claim(now: datetime, worker: UUID, limit: int, watermark: datetime | None) -> Flow[list[Row]]:
@@ -108,6 +109,7 @@ def open_many(now: datetime, worker: UUID, openings: Sequence[Opening], *, last:
             revisions=[each.revision for each in openings],
             digests=[each.digest for each in openings],
             business_at=[each.business_at for each in openings],
+            answers=[dumps(each.answers) if each.answers else None for each in openings],
         )
     )
 
@@ -144,6 +146,7 @@ def end_many(
         events=[each[2].event for each in rows],
         next_steps=[each[2].next_step_id for each in rows],
         next_due=[each[2].next_due_at for each in rows],
+        next_as=[each[2].next_as for each in rows],
         enrollment_states=[each[2].enrollment_state for each in rows],
         reasons=[dumps(each[2].reasons) for each in rows],
         **_filled([each[3] for each in rows]),
@@ -240,6 +243,19 @@ def attempts_since(ids: Sequence[UUID], refusals: Sequence[int]) -> Flow[dict[UU
     return {row["execution_id"]: row for row in rows}
 
 
+def repeats(asked: Sequence[tuple[UUID, UUID, UUID]]) -> Flow[dict[UUID, int]]:
+    """How often each (execution, enrollment, step) was sent since the path was last elsewhere, by execution."""
+    ids, people, steps = ([each[place] for each in asked] for place in range(3))
+    rows = yield from SQL.all("repeats", ids=ids, enrollments=people, steps=steps)
+    return {row["id"]: row["sends"] for row in rows}
+
+
+def put_off_before(asked: Mapping[UUID, str]) -> Flow[dict[UUID, int]]:
+    """How often each execution has been put off in a row for this reason."""
+    rows = yield from SQL.all("put_off_before", ids=list(asked), codes=list(asked.values()))
+    return {row["id"]: row["times"] for row in rows}
+
+
 def recipes(ids: Sequence[UUID], numbers: Sequence[int]) -> Flow[dict[UUID, Recipe]]:
     """How the last attempt of each was made."""
     rows = yield from SQL.all("last_attempts", ids=list(ids), numbers=list(numbers))
@@ -256,6 +272,7 @@ def recipes(ids: Sequence[UUID], numbers: Sequence[int]) -> Flow[dict[UUID, Reci
             row["key_at"],
             row["doubted"],
             row["asked_for"],
+            row["answers"],
         )
         for row in rows
     }

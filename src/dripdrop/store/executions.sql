@@ -10,14 +10,14 @@ with taken as (
          where d.worker_id is null and d.due_at <= %(now)s::timestamptz and d.due_at >= %(watermark)s::timestamptz
          order by d.due_at limit %(limit)s::integer for update skip locked))
     returning q.id, q.tenant_key, q.enrollment_id, q.step_id, q.visit, q.kind, q.state, q.due_at, q.token, q.attempt,
-              q.refusals, q.retries, q.adapter_id
+              q.refusals, q.retries, q.adapter_id, q.event_id
 )
 select t.*, e.state as enrollment_state, e.sequence_id, e.sequence_version_id, e.subscriber_type, e.subscriber_id,
        e.data_revision, d.data, s.active as sequence_active, st.active as step_active
   from taken t
   join dripdrop.enrollments e on e.id = t.enrollment_id
   join dripdrop.sequences s on s.id = e.sequence_id
-  join dripdrop.steps st on st.id = t.step_id
+  left join dripdrop.steps st on st.id = t.step_id
   left join dripdrop.enrollment_data d on d.enrollment_id = e.id and d.revision = e.data_revision;
 
 -- name: claim_one
@@ -29,14 +29,14 @@ with taken as (
                     where d.id = %(id)s::uuid and d.worker_id is null and d.due_at <= %(now)s::timestamptz
                     for update skip locked)
     returning q.id, q.tenant_key, q.enrollment_id, q.step_id, q.visit, q.kind, q.state, q.due_at, q.token, q.attempt,
-              q.refusals, q.retries, q.adapter_id
+              q.refusals, q.retries, q.adapter_id, q.event_id
 )
 select t.*, e.state as enrollment_state, e.sequence_id, e.sequence_version_id, e.subscriber_type, e.subscriber_id,
        e.data_revision, d.data, s.active as sequence_active, st.active as step_active
   from taken t
   join dripdrop.enrollments e on e.id = t.enrollment_id
   join dripdrop.sequences s on s.id = e.sequence_id
-  join dripdrop.steps st on st.id = t.step_id
+  left join dripdrop.steps st on st.id = t.step_id
   left join dripdrop.enrollment_data d on d.enrollment_id = e.id and d.revision = e.data_revision;
 
 -- name: take_over
@@ -53,14 +53,14 @@ with dead as (
          where h.worker_id in (select dead.id from dead) and h.worker_id <> %(worker)s::uuid
          limit %(limit)s::integer for update skip locked))
     returning q.id, q.tenant_key, q.enrollment_id, q.step_id, q.visit, q.kind, q.state, q.due_at, q.token, q.attempt,
-              q.refusals, q.retries, q.adapter_id
+              q.refusals, q.retries, q.adapter_id, q.event_id
 )
 select t.*, e.state as enrollment_state, e.sequence_id, e.sequence_version_id, e.subscriber_type, e.subscriber_id,
        e.data_revision, d.data, s.active as sequence_active, st.active as step_active
   from taken t
   join dripdrop.enrollments e on e.id = t.enrollment_id
   join dripdrop.sequences s on s.id = e.sequence_id
-  join dripdrop.steps st on st.id = t.step_id
+  left join dripdrop.steps st on st.id = t.step_id
   left join dripdrop.enrollment_data d on d.enrollment_id = e.id and d.revision = e.data_revision;
 
 -- name: held_by
@@ -73,26 +73,26 @@ with taken as (
       from unnest(%(ids)s::uuid[], %(tokens)s::bigint[]) as g(id, token)
      where q.id = g.id and q.token = g.token and q.worker_id is not distinct from %(worker)s::uuid
     returning q.id, q.tenant_key, q.enrollment_id, q.step_id, q.visit, q.kind, q.state, q.due_at, q.token, q.attempt,
-              q.refusals, q.retries, q.adapter_id
+              q.refusals, q.retries, q.adapter_id, q.event_id
 )
 select t.*, e.state as enrollment_state, e.sequence_id, e.sequence_version_id, e.subscriber_type, e.subscriber_id,
        e.data_revision, d.data, s.active as sequence_active, st.active as step_active
   from taken t
   join dripdrop.enrollments e on e.id = t.enrollment_id
   join dripdrop.sequences s on s.id = e.sequence_id
-  join dripdrop.steps st on st.id = t.step_id
+  left join dripdrop.steps st on st.id = t.step_id
   left join dripdrop.enrollment_data d on d.enrollment_id = e.id and d.revision = e.data_revision;
 
 -- name: hold_one
 -- What a person decides about is read under lock, with the same facts as a claim.
 select t.id, t.tenant_key, t.enrollment_id, t.step_id, t.visit, t.kind, t.state, t.token, t.attempt, t.refusals, t.retries,
-       t.adapter_id, t.worker_id, case when isfinite(t.due_at) then t.due_at end as due_at,
+       t.adapter_id, t.event_id, t.worker_id, case when isfinite(t.due_at) then t.due_at end as due_at,
        e.state as enrollment_state, e.sequence_id, e.sequence_version_id, e.subscriber_type, e.subscriber_id,
        e.data_revision, d.data, s.active as sequence_active, st.active as step_active
   from dripdrop.execution_queue t
   join dripdrop.enrollments e on e.id = t.enrollment_id
   join dripdrop.sequences s on s.id = e.sequence_id
-  join dripdrop.steps st on st.id = t.step_id
+  left join dripdrop.steps st on st.id = t.step_id
   left join dripdrop.enrollment_data d on d.enrollment_id = e.id and d.revision = e.data_revision
  where t.id = %(id)s::uuid and t.tenant_key = %(tenant)s::text
    for update of t;
@@ -122,8 +122,9 @@ select e.id, e.state, e.data_revision, e.sequence_version_id,
 -- what a worker holds, in which dead entries pile up between two vacuums.
 with given as materialized (
     select * from unnest(%(ids)s::uuid[], %(tokens)s::bigint[], %(adapter_ids)s::uuid[], %(recipients)s::text[],
-        %(version_ids)s::uuid[], %(revisions)s::integer[], %(digests)s::bytea[], %(business_at)s::timestamptz[])
-        as g(id, token, adapter_id, recipient, version_id, revision, digest, business_at)
+        %(version_ids)s::uuid[], %(revisions)s::integer[], %(digests)s::bytea[], %(business_at)s::timestamptz[],
+        %(answers)s::text[])
+        as g(id, token, adapter_id, recipient, version_id, revision, digest, business_at, answers)
 ), opened as (
     update dripdrop.execution_queue q
        set state = 'sending', token = q.token + 1, attempt = q.attempt + 1, adapter_id = g.adapter_id
@@ -137,12 +138,12 @@ with given as materialized (
                               or (s.target_kind = 'sequence' and s.target_id = e.sequence_id and s.tenant_key in ('', q.tenant_key))
                               or (s.target_kind = 'adapter' and s.target_id = g.adapter_id and s.tenant_key in ('', q.tenant_key))))
     returning q.id, q.token, q.attempt, q.tenant_key, q.refusals, g.adapter_id, g.recipient, g.version_id, g.revision,
-              g.digest, g.business_at
+              g.digest, g.business_at, g.answers
 ), noted as (
     insert into dripdrop.delivery_attempts (execution_id, number, tenant_key, adapter_id, refusals, recipient, started_at,
-        business_at, version_id, data_revision, digest)
+        business_at, version_id, data_revision, digest, answers)
     select o.id, o.attempt, o.tenant_key, o.adapter_id, o.refusals, o.recipient, %(now)s::timestamptz,
-           o.business_at, o.version_id, o.revision, o.digest
+           o.business_at, o.version_id, o.revision, o.digest, o.answers::jsonb
       from opened o
 )
 select id, token, attempt from opened;
@@ -165,42 +166,50 @@ select q.id, q.token, q.attempt
 -- beside it, so a row that another worker took over leaves no trace here.
 with given as materialized (
     select * from unnest(%(ids)s::uuid[], %(tokens)s::bigint[], %(states)s::text[], %(why)s::text[], %(events)s::text[],
-        %(next_steps)s::uuid[], %(next_due)s::timestamptz[], %(enrollment_states)s::text[], %(reasons)s::text[],
-        %(outcomes)s::text[], %(error_classes)s::text[], %(message_ids)s::text[], %(responses)s::text[])
-        as g(id, token, to_state, why, event, next_step_id, next_due_at, enrollment_state, reasons, outcome, error_class,
-             message_id, response)
+        %(next_steps)s::uuid[], %(next_due)s::timestamptz[], %(next_as)s::text[], %(enrollment_states)s::text[],
+        %(reasons)s::text[], %(outcomes)s::text[], %(error_classes)s::text[], %(message_ids)s::text[],
+        %(responses)s::text[])
+        as g(id, token, to_state, why, event, next_step_id, next_due_at, next_as, enrollment_state, reasons, outcome,
+             error_class, message_id, response)
 ), gone as (
     delete from dripdrop.execution_queue q using given g
      where q.id = g.id and q.token = g.token and q.worker_id is not distinct from %(worker)s::uuid
     returning q.id, q.tenant_key, q.enrollment_id, q.step_id, q.visit, q.kind, q.of_id, q.state as from_state, q.due_at,
-              q.attempt, q.refusals, q.retries, q.adapter_id, g.to_state, g.why, g.event, g.next_step_id, g.next_due_at,
-              g.enrollment_state, g.reasons, g.outcome, g.error_class, g.message_id, g.response
+              q.attempt, q.refusals, q.retries, q.adapter_id, q.event_id, g.to_state, g.why, g.event, g.next_step_id,
+              g.next_due_at, g.next_as, g.enrollment_state, g.reasons, g.outcome, g.error_class, g.message_id, g.response
 ), bumped as (
     update dripdrop.enrollments e
        set seq = e.seq + 1,
-           visits = e.visits + case when g.next_step_id is null then 0 else 1 end,
+           visits = e.visits + case when g.next_as in ('scheduled', 'waiting') then 1 else 0 end,
            current_step_id = case when g.kind = 'replay' then e.current_step_id else g.next_step_id end,
            state = coalesce(g.enrollment_state::dripdrop.enrollment_state, e.state),
            completed_at = case when g.enrollment_state = 'completed' then %(now)s::timestamptz else e.completed_at end,
            cancelled_at = case when g.enrollment_state = 'cancelled' then %(now)s::timestamptz else e.cancelled_at end,
            reason = case when g.enrollment_state is not null then g.why else e.reason end,
-           remaining = case when e.state = 'paused' and g.next_step_id is not null
+           remaining = case when e.state = 'paused' and g.next_as is not null
                             then greatest(g.next_due_at - %(now)s::timestamptz, interval '0') else e.remaining end,
            updated_at = %(now)s::timestamptz
       from gone g where e.id = g.enrollment_id
     returning e.seq, e.visits, e.state as enrollment_now, g.*
 ), kept as (
     insert into dripdrop.execution_history (id, tenant_key, enrollment_id, step_id, visit, kind, of_id, from_state, state,
-        reason, due_at, ended_at, attempt, refusals, retries, adapter_id)
+        reason, due_at, ended_at, attempt, refusals, retries, adapter_id, event_id)
     select b.id, b.tenant_key, b.enrollment_id, b.step_id, b.visit, b.kind, b.of_id, b.from_state,
            b.to_state::dripdrop.step_execution_state, b.why, b.due_at, %(now)s::timestamptz, b.attempt,
-           b.refusals + case when b.outcome in ('failed', 'rejected', 'bounced') then 1 else 0 end, b.retries, b.adapter_id
-      from bumped b
+           b.refusals + case when b.outcome in ('failed', 'rejected', 'bounced') then 1 else 0 end, b.retries, b.adapter_id,
+           b.event_id
+      from bumped b where b.kind <> 'advance'
 ), following as (
-    insert into dripdrop.execution_queue (tenant_key, enrollment_id, step_id, visit, due_at)
-    select b.tenant_key, b.enrollment_id, b.next_step_id, b.visits,
-           case when b.enrollment_now = 'paused' then 'infinity'::timestamptz else b.next_due_at end
-      from bumped b where b.next_step_id is not null
+    -- A way that hooks decide begins where the step ended, and knows the event that it waited for.
+    insert into dripdrop.execution_queue (tenant_key, enrollment_id, step_id, visit, kind, state, due_at, event_id)
+    select b.tenant_key, b.enrollment_id, b.next_step_id,
+           case when b.next_as = 'advance' then b.visit else b.visits end,
+           case when b.next_as = 'advance' then 'advance' else 'path' end::dripdrop.execution_kind,
+           case when b.next_as = 'waiting' then 'waiting' else 'scheduled' end::dripdrop.step_execution_state,
+           case when b.enrollment_now = 'paused' then 'infinity'::timestamptz
+                else coalesce(b.next_due_at, 'infinity'::timestamptz) end,
+           case when b.next_as = 'advance' then b.event_id end
+      from bumped b where b.next_as is not null
 ), filled as (
     update dripdrop.delivery_attempts a
        set finished_at = %(now)s::timestamptz, outcome = g.outcome::dripdrop.attempt_outcome, error_class = g.error_class,
@@ -214,7 +223,8 @@ with given as materialized (
 ), told as (
     insert into dripdrop.journal (tenant_key, enrollment_id, seq, execution_id, step_id, event, from_state, to_state,
         reasons, at)
-    select b.tenant_key, b.enrollment_id, b.seq, b.id, b.step_id, b.event, b.from_state::text, b.to_state,
+    select b.tenant_key, b.enrollment_id, b.seq, b.id, b.step_id, b.event,
+           case when b.kind <> 'advance' then b.from_state::text end, case when b.kind <> 'advance' then b.to_state end,
            b.reasons::jsonb, %(now)s::timestamptz
       from bumped b
 )
@@ -272,7 +282,7 @@ with given as materialized (
            due_at = g.due_at, worker_id = null, token = q.token + 1
       from given g
      where q.id = g.id and q.token = g.token and q.worker_id is not distinct from %(worker)s::uuid
-    returning q.id, q.tenant_key, q.enrollment_id, q.step_id, g.code, g.reasons
+    returning q.id, q.tenant_key, q.enrollment_id, q.step_id, q.state, g.code, g.reasons
 ), again as (
     update dripdrop.journal j
        set times = j.times + 1, last_at = %(now)s::timestamptz, reasons = m.reasons::jsonb
@@ -287,7 +297,7 @@ with given as materialized (
     returning e.seq, m.*
 ), told as (
     insert into dripdrop.journal (tenant_key, enrollment_id, seq, execution_id, step_id, event, to_state, reasons, at)
-    select b.tenant_key, b.enrollment_id, b.seq, b.id, b.step_id, 'deferred', 'scheduled', b.reasons::jsonb,
+    select b.tenant_key, b.enrollment_id, b.seq, b.id, b.step_id, 'deferred', b.state::text, b.reasons::jsonb,
            %(now)s::timestamptz
       from bumped b
 )
@@ -300,7 +310,7 @@ with given as materialized (
 ), moved as (
     update dripdrop.execution_queue q
        set state = case when q.state = 'claiming' then 'scheduled'::dripdrop.step_execution_state else q.state end,
-           due_at = case when q.state = 'claiming' and q.kind <> 'replay' and e.state = 'paused'
+           due_at = case when q.state in ('claiming', 'waiting') and q.kind <> 'replay' and e.state = 'paused'
                          then 'infinity'::timestamptz else q.due_at end,
            worker_id = null, token = q.token + 1
       from given g, dripdrop.enrollments e
@@ -348,10 +358,11 @@ with original as (
 ), bumped as (
     update dripdrop.enrollments e set visits = e.visits + 1, seq = e.seq + 1, updated_at = %(now)s::timestamptz
       from original o where e.id = o.enrollment_id
-    returning e.visits, e.seq, o.id as of_id, o.tenant_key, o.enrollment_id, o.step_id
+    returning e.visits, e.seq, o.id as of_id, o.tenant_key, o.enrollment_id, o.step_id, o.event_id
 ), queued as (
-    insert into dripdrop.execution_queue (tenant_key, enrollment_id, step_id, visit, kind, of_id, due_at)
-    select b.tenant_key, b.enrollment_id, b.step_id, b.visits, 'replay', b.of_id, %(now)s::timestamptz from bumped b
+    insert into dripdrop.execution_queue (tenant_key, enrollment_id, step_id, visit, kind, of_id, due_at, event_id)
+    select b.tenant_key, b.enrollment_id, b.step_id, b.visits, 'replay', b.of_id, %(now)s::timestamptz, b.event_id
+      from bumped b
     returning id, enrollment_id
 ), told as (
     insert into dripdrop.journal (tenant_key, enrollment_id, seq, execution_id, step_id, event, to_state, reasons, at)
@@ -373,7 +384,7 @@ select a.execution_id, min(a.started_at) as first_at,
 -- With what is known of the attempts under the same key: when the first began, whether one of them may have arrived,
 -- and whether a person has asked for another since.
 select a.execution_id, a.number, a.adapter_id, a.refusals, a.recipient, a.started_at, a.business_at, a.version_id,
-       a.data_revision, a.digest, a.finished_at, d.data, k.key_at, k.doubted,
+       a.data_revision, a.digest, a.answers, a.finished_at, d.data, k.key_at, k.doubted,
        exists (select 1 from dripdrop.journal j
                 where j.enrollment_id = q.enrollment_id and j.execution_id = g.id and j.at >= a.finished_at
                   and j.reasons @> '[{"code": "resolved_resend"}]') as asked_for
@@ -405,3 +416,21 @@ returning c.ahead;
 
 -- name: clock_ahead
 select c.ahead from dripdrop.clock c;
+
+-- name: repeats
+-- How often a step was sent since the path was last elsewhere.
+select g.id, count(*) filter (where h.state = 'sent') as sends
+  from unnest(%(ids)s::uuid[], %(enrollments)s::uuid[], %(steps)s::uuid[]) as g(id, enrollment_id, step_id)
+  join dripdrop.execution_history h on h.enrollment_id = g.enrollment_id and h.kind = 'path' and h.step_id = g.step_id
+   and h.visit > coalesce((select max(o.visit) from dripdrop.execution_history o
+                            where o.enrollment_id = g.enrollment_id and o.kind = 'path' and o.step_id <> g.step_id), 0)
+ group by g.id;
+
+-- name: put_off_before
+-- How often an execution has been put off for one and the same reason, as its latest line says.
+select q.id, j.times
+  from unnest(%(ids)s::uuid[], %(codes)s::text[]) as g(id, code)
+  join dripdrop.execution_queue q on q.id = g.id
+  join dripdrop.enrollments e on e.id = q.enrollment_id
+  join dripdrop.journal j on j.enrollment_id = e.id and j.seq = e.seq and j.execution_id = q.id and j.event = 'deferred'
+   and j.reasons -> 0 ->> 'code' = g.code;

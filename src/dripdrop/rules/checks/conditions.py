@@ -6,14 +6,11 @@ from collections.abc import Sequence
 
 from dripdrop.errors import Invalid
 from dripdrop.rules import predicate, timing, windows
-from dripdrop.rules.checks.common import Found, blank, later, nearest
+from dripdrop.rules.checks.common import Found, blank, nearest
 from dripdrop.rules.comparator import OPERATORS, ORDERED, ordered
 from dripdrop.rules.condition import hook_name
 from dripdrop.rules.definition import Condition
 from dripdrop.rules.document import Path, SequenceDocument
-
-# What is judged already, from facts that the engine does not bring yet.
-LATER = {"hook": "A hook", "event": "An event condition", "time_window": "A time window as a condition"}
 
 _EVENT_KEYS = ("field_path", "within")
 _VALUE = "Write `value:` with what it is compared to."
@@ -26,8 +23,6 @@ def conditions(document: SequenceDocument, several: Sequence[Condition], mode: s
         yield document.finding("empty_when", at, "`any` of nothing never holds.", "Name a comparison, or remove it.")
     for place, condition in enumerate(several):
         here: Path = at if mode == "all" and len(several) == 1 else (*at, mode, place)
-        if condition.type in LATER:
-            yield later(document, here, LATER[condition.type], "Compare a field: { field: plan, is: ==, value: pro }.")
         # A hook named at a step without an expectation only fetches a variable.
         yield from _condition(document, condition, here, fetches="next" not in at and at[:1] != ("start",))
 
@@ -86,10 +81,6 @@ def _predicate(document: SequenceDocument, condition: Condition, at: Path) -> Fo
     except Invalid as trouble:
         yield document.finding(trouble.code, at, trouble.message, trouble.cure)
         return
-    names = found.names()
-    if names["hook"] or names["event"]:
-        cure = "Ask only for names of the enrollment's data."
-        yield later(document, at, "A predicate about hooks or the event waited for", cure)
     for text in found.never():
         yield document.finding("never_holds", at, f"`{text}` never holds.", _ORDER, "warning")
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from dripdrop.errors import Invalid
 from dripdrop.rules import windows
-from dripdrop.rules.checks.common import Found, later
+from dripdrop.rules.checks import waiting
+from dripdrop.rules.checks.common import Found
 from dripdrop.rules.definition import Cron, Delay, Immediate, OnEvent, Step
 from dripdrop.rules.document import Path, SequenceDocument
 from dripdrop.rules.zones import find_zone, is_field
@@ -23,9 +24,9 @@ def timing(document: SequenceDocument, step: Step, at: Path) -> Found:
                 cure = "Write `timing: immediate`, or a delay of one or more."
                 yield document.finding("delay_not_positive", (*at, "timing"), "The delay is not positive.", cure)
         case Cron():
-            yield later(document, (*at, "timing"), "Recurring times")
+            return
         case OnEvent():
-            yield later(document, (*at, "timing"), "Waiting for an event")
+            yield from waiting.event(document, step.timing, (*at, "timing"))
 
 
 def hours(document: SequenceDocument, config: Mapping[str, Any], at: Path) -> Found:
