@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import hmac
 import json
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
+import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from tests.channels.email.test_sendgrid import spki
 from tests.channels.test_recordings import FILES, call
 
+from dripdrop.channels import BUILT_IN
+from dripdrop.channels.deliver import Speaker
 from dripdrop.channels.email.mailgun import MailgunProvider
 from dripdrop.channels.email.postmark import PostmarkProvider
 from dripdrop.channels.email.sendgrid import SendGridProvider
+from dripdrop.channels.http import Sender
+from dripdrop.channels.local import LocalProvider, list_messages
+from dripdrop.channels.smtp import SmtpProvider
 from dripdrop.channels.webhook import WebhookProvider
 from dripdrop.rules.message import Webhook
 from dripdrop.testing.contracts.feedback import FeedbackContract
-from dripdrop.testing.contracts.provider import HttpProviderContract
-from dripdrop.testing.contracts.wire import answer
+from dripdrop.testing.contracts.provider import HttpProviderContract, ProviderContract
+from dripdrop.testing.contracts.wire import HANGS, REFUSED, answer
+
+PROVIDERS = [each for each in BUILT_IN if getattr(each, "group", "") == "dripdrop.providers"]
 
 
 def recorded(provider):
@@ -121,3 +132,78 @@ class TestWebhook(HttpProviderContract):
     other_credentials = {"url": "https://hooks.example.net/in", "secret": "whsec_other0r8GKYqrTwjUPD8ILPZIo2LaLaSw"}
     message = Webhook({"type": "welcomed", "email": "ann.lee@recipient.example"})
     accepted = answer(204)
+
+
+class Relay:
+    """A mail server that says yes, hangs up after the last dot, or says nothing there any more."""
+
+    def __init__(self, told):
+        self.told = told
+        self.heard = []
+
+    async def __call__(self, reader, writer):
+        writer.write(b"220 here\r\n")
+        while line := await reader.readline():
+            self.heard.append(line.decode())
+            word = line[:4].upper()
+            if word in (b"EHLO", b"AUTH"):
+                self.heard.append(base64.b64decode(line.split()[-1]).decode() if word == b"AUTH" else "")
+                writer.write(b"250-here\r\n250 AUTH PLAIN\r\n" if word == b"EHLO" else b"235 welcome\r\n")
+                continue
+            if word == b"DATA":
+                writer.write(b"354 go\r\n")
+                self.heard.append((await reader.readuntil(b"\r\n.\r\n")).decode())
+                if self.told is HANGS:
+                    await reader.read()
+                if self.told is not ACCEPTED:
+                    break
+            writer.write(b"250 ok\r\n")
+        writer.close()
+
+
+ACCEPTED = "250"
+
+
+class TestSmtp(ProviderContract):
+    provider = SmtpProvider
+    credentials = {"relay": "127.0.0.1", "username": "ann-user", "password": "pass-word-1"}
+    other_credentials = {"relay": "127.0.0.1", "username": "bob-user", "password": "word-pass-2"}
+    required = ["relay"]
+    config = {"starttls": "never"}
+    accepted = ACCEPTED
+
+    async def observe(self, provider, delivery, config, told):
+        relay = Relay(told)
+        server = await asyncio.start_server(relay, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        if told is REFUSED:
+            server.close()
+        speaker = Speaker(Sender())
+        try:
+            outcome = await speaker.send(provider, delivery, {**config, "port": port}, timeout=1)
+        finally:
+            await speaker.aclose()
+            server.close()
+        return outcome, "".join(relay.heard)
+
+
+class TestLocal(ProviderContract):
+    accepted = ACCEPTED
+
+    def made(self):
+        return LocalProvider("email")
+
+    async def observe(self, provider, delivery, config, told):
+        """Its wire is the disk: where a file stands in the way of the folder, nothing can be kept."""
+        speaker = Speaker(Sender())
+        with TemporaryDirectory() as folder:
+            box = folder if told is ACCEPTED else __file__
+            outcome = await speaker.send(provider, delivery, {**config, "folder": f"{box}/box"}, timeout=5)
+            await speaker.aclose()
+            return outcome, json.dumps(list_messages(f"{box}/box")) if told is ACCEPTED else ""
+
+
+@pytest.mark.parametrize("point", PROVIDERS, ids=lambda each: each.name)
+def test_every_provider_of_ours_is_put_to_the_suite(point):
+    written = "".join(path.read_text("utf-8") for path in Path(__file__).parent.rglob("test_*.py"))
+    assert f"    provider = {point.value.partition(':')[2]}\n" in written
