@@ -55,6 +55,7 @@ class _AsyncSequences(Group):
     archive = Awaited(authoring.archive)
     apply = Awaited(authoring.apply, "checks", "keyring")
     active_version = Awaited(authoring.active_version)
+    version = Awaited(authoring.version)
     max_version_number = Awaited(authoring.max_version_number)
     latest_step = Awaited(authoring.latest_step)
     steps = Awaited(authoring.steps)

@@ -55,6 +55,7 @@ class _Sequences(Group):
     archive = Sync(authoring.archive)
     apply = Sync(authoring.apply, "checks", "keyring")
     active_version = Sync(authoring.active_version)
+    version = Sync(authoring.version)
     max_version_number = Sync(authoring.max_version_number)
     latest_step = Sync(authoring.latest_step)
     steps = Sync(authoring.steps)

@@ -85,16 +85,16 @@ def test_sequences_are_listed_with_their_people(welcome, ann):
 
 
 def test_a_sequence_is_shown_as_a_file_that_could_be_applied_again(welcome, tmp_path):
-    (tmp_path / "again.yaml").write_text(welcome("sequences", "get", "welcome").out)
+    (tmp_path / "again.yaml").write_text(welcome("sequences", "export", "welcome").out)
     assert welcome("apply", "again.yaml", "--json").json["applied"][0]["changed"] == []
-    definition = welcome("sequences", "get", "welcome", "--json").json["definition"]
+    definition = welcome("sequences", "export", "welcome", "--json").json["definition"]
     (tmp_path / "again.json").write_text(json.dumps(definition))
     assert list(definition["steps"]) == ["hello", "nudge"]
 
 
 def test_a_typo_in_a_sequence_is_answered_with_the_one_that_was_meant(welcome):
     for args in (
-        ("sequences", "get", "welcom"), ("enroll", "welcom", "--id", "1"), ("stop", "--sequence", "welcom"),
+        ("sequences", "export", "welcom"), ("enroll", "welcom", "--id", "1"), ("stop", "--sequence", "welcom"),
         ("send-test", "welcom.hello", "--to", "a@example.org"), ("pause", "--sequence", "welcom", "--subscriber", "1"),
     ):  # fmt: skip
         error = welcome(*args, "--json").error
@@ -141,7 +141,7 @@ def test_a_sequence_without_an_active_version_cannot_be_tested_or_entered(typed,
     assert typed("send-test", "empty.hello", "--to", "a@example.org", "--json").error["code"] == "no_active_version"
     (tmp_path / "p.csv").write_text("id\n1\n")
     assert typed("enroll", "empty", "--csv", "p.csv", "--json").error["code"] == "no_active_version"
-    assert "no active version" in typed("sequences", "get", "empty").out
+    assert "no active version" in typed("sequences", "export", "empty").out
 
 
 def test_a_channel_that_the_app_brings_may_be_used(typed, tmp_path):
@@ -166,3 +166,48 @@ def test_a_tenants_authors_may_not_write_past_the_escaping(bare, tmp_path):
     assert bare("validate", "w.yaml").status == 0
     said = bare("--tenant", "acme", "validate", "w.yaml", "--json")
     assert [each["code"] for each in said.json["findings"]] == ["template"]
+
+
+def test_applying_says_step_by_step_what_differs(typed, tmp_path):
+    (tmp_path / "w.yaml").write_text(WELCOME)
+    assert "sequence added" in typed("apply", "w.yaml").out
+    changed = WELCOME.replace("Still there?", "Are you there?") + "  last: {channel: sms, body: Bye}\n"
+    (tmp_path / "w.yaml").write_text(changed)
+    dry = typed("apply", "w.yaml", "--dry-run", "--json").json["applied"][0]["differences"]
+    assert dry == ["step nudge: subject changed", "step last: added"]
+    said = typed("apply", "w.yaml").out
+    assert "step nudge: subject changed" in said
+    assert "step last: added" in said
+    assert "nothing changed" in typed("apply", "w.yaml").out
+
+
+def test_versions_are_listed_cloned_activated_and_archived(welcome):
+    assert [each["state"] for each in welcome("sequences", "versions", "welcome", "--json").json["versions"]] == [
+        "active"
+    ]
+    assert welcome("sequences", "clone", "welcome", "--json").json["version"]["number"] == 2
+    assert "is in force" in welcome("sequences", "activate", "welcome", "2").out
+    states = [each["state"] for each in welcome("sequences", "versions", "welcome", "--json").json["versions"]]
+    assert states == ["archived", "active"]
+    assert welcome("sequences", "archive", "welcome").status == 0
+    assert welcome("sequences", "archive", "welcome", "--json").error["code"] == "not_found"
+    assert (
+        welcome("sequences", "activate", "welcome", "9", "--json").error["cure"]
+        == "There are: 1 (archived), 2 (archived)."
+    )
+    assert "hello" in welcome("sequences", "show", "welcome", "1").out
+    assert welcome("sequences", "export", "welcome", "1", "--json").json["definition"]["steps"]["hello"]
+
+
+def test_a_sequence_is_deleted_while_nobody_was_in_it(typed, tmp_path):
+    (tmp_path / "w.yaml").write_text(WELCOME)
+    typed("apply", "w.yaml")
+    assert typed("sequences", "delete", "welcome", "--dry-run").status == 0
+    assert typed("sequences", "delete", "welcome").out == "✓ welcome is deleted.\n"
+    assert typed("sequences", "--json").json == {"sequences": []}
+
+
+def test_a_sequence_that_somebody_is_in_stays(welcome, ann):
+    error = welcome("sequences", "delete", "welcome", "--json").error
+    assert error["code"] == "sequence_in_use"
+    assert "active=False" in error["cure"]

@@ -275,6 +275,11 @@ def _(stage: Stage) -> Any:
     return lambda: cataloguing.steps(NOW, GLOBAL, stage.applied.version)
 
 
+@reading("cataloguing.version")
+def _(stage: Stage) -> Any:
+    return lambda: cataloguing.version(NOW, GLOBAL, "onboarding", 1)
+
+
 @reading("authoring.validate")
 def _(stage: Stage) -> Any:
     return lambda: authoring.validate(NOW, GLOBAL, stage.applied.version)

@@ -1,17 +1,15 @@
-"""Is a definition right, what would it change, and which sequences are there?"""
+"""Is a definition right, and what does it change?"""
 
 from __future__ import annotations
 
-import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from dripdrop.cli import output, trouble
-from dripdrop.cli.options import Command, Group, Writing
+from dripdrop.cli.options import Command, Writing
 from dripdrop.cli.session import Session, with_session
-from dripdrop.cli.subject import suggesting
-from dripdrop.errors import Finding, Invalid, NotFound
+from dripdrop.errors import Finding, Invalid
 
 if TYPE_CHECKING:
     from dripdrop.app import DripDrop
@@ -71,59 +69,13 @@ def apply(session: Session, files: tuple[str, ...]) -> None:
             "version": each.version.number,
             "created": each.created,
             "changed": each.changed,
+            "differences": [str(one) for one in each.differences],
         }
         for each in done
     ]
-    shown = [(row["sequence"], row["version"], _what(row)) for row in rows]
-    session.show({"applied": rows, "dry_run": session.dry_run}, output.table(("sequence", "version", "changed"), shown))
-
-
-@click.group("sequences", cls=Group)
-def sequences() -> None:
-    """List sequences, or show one."""
-
-
-@sequences.command("list")
-@with_session
-def list_(session: Session) -> None:
-    """List sequences with how many people stand where."""
-    found = session.drip.sequences.counts()
-    states = ("active", "paused", "completed", "cancelled")
-    rows = [
-        (
-            each.key,
-            each.name,
-            each.version or "no version",
-            each.active,
-            *(each.enrollments.get(state, 0) for state in states),
-        )
-        for each in found
-    ]
-    columns = ("key", "name", "version", "on", *states)
-    empty = "No sequences yet: dripdrop apply FILE."
-    session.show({"sequences": found}, output.table(columns, rows, empty=empty))
-
-
-@sequences.command("get")
-@click.argument("sequence")
-@with_session
-def get(session: Session, sequence: str) -> None:
-    """Show the active version of a sequence, as it would be written in a file."""
-    from dripdrop.rules.document import canonical, document_of
-
-    drip = session.drip
-    with suggesting(drip, sequence):
-        found = drip.sequences.get(sequence)
-        if found is None:
-            raise NotFound(f"There is no sequence {sequence!r}.", cure="See: dripdrop sequences")
-    version = drip.sequences.active_version(found)
-    definition = None if version is None else canonical(document_of(version, active=found.active))
-    if session.json:
-        output.write_json({"sequence": found, "version": version and version.number, "definition": definition})
-    elif definition is None:
-        session.show(None, f"{found.key} has no active version: dripdrop apply FILE.")
-    else:
-        _write_yaml(definition)
+    said = ["\n".join(map(str, each.differences)) or "nothing changed" for each in done]
+    shown = [(row["sequence"], row["version"], what) for row, what in zip(rows, said, strict=True)]
+    session.show({"applied": rows, "dry_run": session.dry_run}, output.table(("sequence", "version", "what"), shown))
 
 
 def _judged(files: list[str], session: Session, drip: DripDrop | None) -> tuple[list[Finding], list[str]]:
@@ -149,18 +101,3 @@ def _documents(files: list[str]) -> list[SequenceDocument]:
 
     loaded: list[Loaded] = sources.load_paths(files)
     return sources.documents(loaded)
-
-
-def _what(row: dict[str, Any]) -> str:
-    if row["created"]:
-        return "new"
-    return ", ".join(row["changed"]) if row["changed"] else "nothing"
-
-
-def _write_yaml(value: Any) -> None:
-    from ruamel.yaml import YAML
-
-    writer = YAML(typ="safe", pure=True)
-    writer.default_flow_style = False
-    writer.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
-    writer.dump(output.plain(value), sys.stdout)

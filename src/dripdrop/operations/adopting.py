@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from dripdrop.errors import Finding
@@ -77,26 +77,51 @@ def differs(sequence: Sequence, document: SequenceDocument) -> bool:
     return adopted(sequence, document) != sequence
 
 
-def differences(sequence: Sequence, before: Version | None, document: SequenceDocument) -> list[str]:
-    """Every place where a document differs from what is stored, as paths."""
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One place where a document differs from what is stored; `str` says it: `step welcome: subject changed`."""
+
+    place: Path
+    how: str
+
+    @property
+    def path(self) -> str:
+        return spelled(self.place)
+
+    def __str__(self) -> str:
+        if self.place[0] != "steps" or len(self.place) == 1:
+            return f"{self.path} {self.how}"
+        inner = spelled(self.place[2:]) if len(self.place) > 2 else ""
+        return f"step {self.place[1]}: {inner} {self.how}".replace(":  ", ": ")
+
+
+def differences(sequence: Sequence, before: Version | None, document: SequenceDocument) -> list[Difference]:
+    """Every place where a document differs from what is stored."""
     if before is None:
-        return ["steps"]
+        return [Difference(("steps",), "added")]
     stored = replace(
         document_of(before, description=sequence.description, active=sequence.active),
         name=sequence.name,
         hook_module=sequence.hook_module,
         metadata=sequence.metadata,
     )
-    return [spelled(path) for path in _apart(canonical(stored), canonical(document), ())]
+    was, now = canonical(stored), canonical(document)
+    found = list(_apart(was, now, ()))
+    kept = [[key for key in one["steps"] if key in other["steps"]] for one, other in ((was, now), (now, was))]
+    if kept[0] != kept[1]:
+        found.append(Difference(("steps",), "in another order"))
+    return found
 
 
-def _apart(before: Any, after: Any, at: Path) -> Iterator[Path]:
+def _apart(before: Any, after: Any, at: Path) -> Iterator[Difference]:
     if not isinstance(before, Mapping) or not isinstance(after, Mapping):
         if before != after:
-            yield at
+            yield Difference(at, "changed")
         return
     for name in (*before, *(each for each in after if each not in before)):
-        if name not in before or name not in after:
-            yield (*at, name)
+        if name not in after:
+            yield Difference((*at, name), "removed")
+        elif name not in before:
+            yield Difference((*at, name), "added")
         else:
             yield from _apart(before[name], after[name], (*at, name))

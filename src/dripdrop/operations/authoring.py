@@ -10,6 +10,7 @@ from uuid import UUID
 
 from dripdrop.errors import Conflict, Finding, Invalid
 from dripdrop.operations import adopting, hooking, owning
+from dripdrop.operations.adopting import Difference
 from dripdrop.operations.cataloguing import (
     active_version,
     create_sequence,
@@ -20,6 +21,7 @@ from dripdrop.operations.cataloguing import (
     max_version_number,
     steps,
     update_sequence,
+    version,
     versions,
 )
 from dripdrop.operations.hooking import NO_KEYS, Keyring
@@ -39,18 +41,22 @@ from dripdrop.store.sequences import Edition, Named, Sequence
 __all__ = [
     "AnyVersion", "Applied", "activate", "active_version", "apply", "archive", "clone_version", "create_sequence",
     "delete_sequence", "draft", "get_sequence", "latest_step", "list_sequences", "load", "max_version_number", "steps",
-    "update_sequence", "validate", "versions",
+    "update_sequence", "validate", "version", "versions",
 ]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What `apply` did: `changed` names every place that differs from before; `created` says the sequence is new."""
+    """What `apply` did: `differences` from what was there before, `changed` their paths; `created`: a new sequence."""
 
     sequence: Sequence
     version: Version
-    changed: list[str]
+    differences: list[Difference]
     created: bool
+
+    @property
+    def changed(self) -> list[str]:
+        return [each.path for each in self.differences]
 
 
 def draft(
@@ -162,7 +168,7 @@ def apply(
     sequence, created = yield from _sequence_for(now, scope, wanted)
     before = yield from sequences.active_version(sequence.id)
     same = before is not None and documents.digest(documents.document_of(before)) == documents.digest(wanted)
-    changed = adopting.differences(sequence, before, wanted) if not created else ["sequence"]
+    found = [Difference(("sequence",), "added")] if created else adopting.differences(sequence, before, wanted)
     if not created and adopting.differs(sequence, wanted):
         sequence = (yield from sequences.update(now, adopting.adopted(sequence, wanted))) or owning.gone(sequence.key)
     if not same:
@@ -171,12 +177,13 @@ def apply(
         yield from sequences.activate(now, edition, sources=VERSION.sources("activate"), digest=content)
         before = yield from sequences.load_version(edition.id)
     assert before is not None
-    changed += [
-        place
+    named = {each.path for each in found}
+    found += [
+        Difference((place,), "changed")
         for place in (yield from hooking.carry(now, sequence, wanted.config.get("http_hooks"), keyring))
-        if not created and place not in changed
+        if not created and place not in named
     ]
-    return Applied(sequence, before, changed, created)
+    return Applied(sequence, before, found, created)
 
 
 def _read(document: SequenceDocument | Mapping[str, Any]) -> tuple[SequenceDocument | None, list[Finding]]:

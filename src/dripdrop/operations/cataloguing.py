@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from dripdrop.errors import Conflict, Invalid, Refused
+from dripdrop.errors import Conflict, Invalid, NotFound, Refused
 from dripdrop.operations import owning
 from dripdrop.operations.owning import AnyVersion
 from dripdrop.rules import reading
@@ -99,6 +99,17 @@ def active_version(now: datetime, scope: Scope, sequence: Named) -> Flow[Version
     """The version new enrollments enter, whole; None where there is none."""
     found = yield from owning.sequence_of(scope, sequence)
     return (yield from sequences.active_version(found.id))
+
+
+def version(now: datetime, scope: Scope, sequence: Named, number: int) -> Flow[Version]:
+    """The version of that number, whole; raises NotFound."""
+    found = yield from owning.sequence_of(scope, sequence)
+    several = yield from sequences.versions(scope, found.id)
+    edition = next((each for each in several if each.number == number), None)
+    if edition is None:
+        known = ", ".join(f"{each.number} ({each.state})" for each in several) or "none"
+        raise NotFound(f"{found.key} has no version {number}.", cure=f"There are: {known}.")
+    return (yield from sequences.load_version(edition.id))
 
 
 def max_version_number(now: datetime, scope: Scope, sequence: Named) -> Flow[int]:

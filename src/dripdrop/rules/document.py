@@ -115,7 +115,7 @@ def _step(document: SequenceDocument, step: Step, place: int, defaults: Mapping[
         if value is not None or name in defaults:
             said[name] = value
     if not isinstance(step.timing, Immediate) or "timing" in defaults:
-        said["timing"] = _timing(step.timing)
+        said["timing"] = timing_form(step.timing)
     if step.conditions or step.gate_mode != "all" or "when" in defaults:
         said["when"] = _when(step.gate_mode, step.conditions)
     said.update(_template(step))
@@ -140,7 +140,8 @@ def _template(step: Step) -> dict[str, Any]:
     return {**said, "template": rest} if rest else said
 
 
-def _timing(timed: Timing) -> Any:
+def timing_form(timed: Timing) -> Any:
+    """A timing as a definition writes it: a phrase, or a mapping."""
     match timed:
         case Immediate():
             return "immediate"
@@ -153,7 +154,7 @@ def _timing(timed: Timing) -> Any:
         case OnEvent(event, match, timeout, timeout_goto):
             said: dict[str, Any] = {"event": event}
             _put(said, "match", dict(match), {})
-            _put(said, "timeout", _timing(timeout) if timeout else None)
+            _put(said, "timeout", timing_form(timeout) if timeout else None)
             _put(said, "timeout_goto", timeout_goto)
             return said
 
