@@ -19,7 +19,8 @@ import pytest
 from tree import ROOT
 
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
-EXAMPLES = sorted([*(ROOT / "examples").rglob("*.py"), *(ROOT / "examples").rglob("*.yaml")])
+# The projects in folders of their own are used by tests/stories/test_example_projects.py.
+EXAMPLES = sorted([*(ROOT / "examples").glob("*.py"), *(ROOT / "examples").glob("*.yaml")])
 FENCE = re.compile(r"^```(\w+)?[ ]?([^\n`]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)(#[^)\s]*)?\)")
 SHOWN_ONLY = {"text", "mermaid", "sh", "ini", "toml", "sql", "html", ""}
