@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import os
 import threading
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from datetime import datetime
@@ -184,10 +185,16 @@ def resolve_template(module: str, function: str) -> Any:
 
 
 def load_app(reference: str) -> Any:
-    """The host's DripDrop object named `module:attribute`; raises Invalid (`app`)."""
+    """The host's DripDrop object named `module:attribute`; raises Invalid (`app`).
+
+    Where it belongs to a Django project, Django is set up as `manage.py` does it: hooks and templates use its models.
+    """
     module, _, attribute = reference.partition(":")
     try:
-        return getattr(importlib.import_module(module), attribute or "drip")
+        found = getattr(importlib.import_module(module), attribute or "drip")
+        if os.environ.get("DJANGO_SETTINGS_MODULE"):
+            importlib.import_module("django").setup()
+        return found
     except (ImportError, AttributeError, ValueError) as error:
         raise Invalid(
             f"The app {reference!r} cannot be found: {error}.",
