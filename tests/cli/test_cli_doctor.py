@@ -78,6 +78,13 @@ def test_settings_that_make_no_sense_are_findings(healthy, monkeypatch):
     assert healthy("status", "--json").status == 0
 
 
+def test_short_links_without_an_address_are_a_finding(healthy, monkeypatch):
+    monkeypatch.setenv("DRIPDROP_SHORT_LINKS", '{"enabled": true}')
+    assert codes(healthy("doctor", "--json")) == ["short_links_address"]
+    monkeypatch.setenv("DRIPDROP_SHORT_LINKS", '{"enabled": true, "provider": "none"}')
+    assert codes(healthy("doctor", "--json")) == []
+
+
 def test_an_app_that_cannot_be_found_is_a_finding(healthy):
     said = healthy("doctor", "--json", "--app", "nowhere:drip")
     assert (said.status, codes(said)) == (1, ["app"])

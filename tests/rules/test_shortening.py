@@ -89,6 +89,11 @@ def test_what_is_never_shortened(url: str) -> None:
     assert shortened([url], own=("https://m.example/u/", "https://m.example/l/")) == []
 
 
+def test_a_message_has_500_short_links_at_most() -> None:
+    urls = [f"https://a.example/{number}" for number in range(600)]
+    assert shortened(["mailto:a@a.example", *urls]) == urls[:500]
+
+
 def test_exclusions_of_a_step_add_to_the_list_and_a_new_list_replaces_it() -> None:
     urls = ["https://a.example/privacy", "https://a.example/legal", "https://a.example/news", "https://go.example/1"]
     assert shortened(urls) == [urls[1], urls[2], urls[3]]

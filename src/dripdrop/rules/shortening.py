@@ -17,6 +17,7 @@ from dripdrop.rules.message import Chat, Email, Message, Sms
 from dripdrop.rules.utm import NAMES, tagged
 
 MAX_URL = 2_048
+MAX_LINKS = 500
 MAX_PATTERN = 200
 BUILT_IN = "builtin"
 # Another spelling of the reference's.
@@ -146,6 +147,7 @@ def links(
 ) -> list[Link]:
     """The links to be shortened: http(s), none of `own` (what they begin with), no short domain, nothing excluded.
 
+    At most the first 500; the others stay as they are.
     A link of one execution has the same key every time; without an execution, of one tenant.
     """
     identity = {name: value for name, value in settings.options.items() if name not in _NO_IDENTITY}
@@ -156,7 +158,7 @@ def links(
     )
     found = []
     for url in urls:
-        if _concerned(url, settings, own):
+        if len(found) < MAX_LINKS and _concerned(url, settings, own):
             destination = tagged(url, settings.tags, overwrite=settings.overwrite)
             key = hashlib.sha256(about + orjson.dumps([url, destination])).hexdigest()
             found.append(Link(url, destination, key))

@@ -117,6 +117,18 @@ def _settings(config: Config) -> Iterator[Finding]:
             " a short hiccup makes a living worker look dead.",
             "Lower heartbeat_seconds, or raise lease_seconds.",
         )
+    links = config.short_links
+    if (
+        links.get("enabled")
+        and links.get("provider") in (None, "builtin")
+        and not (config.public_url or links.get("domain"))
+    ):
+        yield _advice(
+            "short_links_address",
+            "short_links",
+            "Short links of our own need an address that leads here: messages wait until there is one.",
+            "Set DRIPDROP_PUBLIC_URL.",
+        )
     if config.public_url and find_spec("starlette") is None:
         yield _lacking("public_url", "Serving unsubscribe pages", "web")
 
