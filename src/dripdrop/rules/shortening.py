@@ -156,7 +156,7 @@ def links(
         default=_plain,
         option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS,
     )
-    found = []
+    found: list[Link] = []
     for url in urls:
         if len(found) < MAX_LINKS and _concerned(url, settings, own):
             destination = tagged(url, settings.tags, overwrite=settings.overwrite)
