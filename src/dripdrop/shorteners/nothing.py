@@ -1,4 +1,4 @@
-"""What if links are to be marked, but not shortened?"""
+"""What if links are to stay as they are?"""
 
 from __future__ import annotations
 
