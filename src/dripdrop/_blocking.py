@@ -260,6 +260,12 @@ class DripDrop(Facade):
         """Apply the schema; the numbers of the migrations that were missing."""
         return self._work("setup")  # type: ignore[no-any-return]
 
+    def wsgi(self, parts: Sequence[str] = ("webhooks", "public")) -> Any:
+        """The same parts as a WSGI application, for Flask and other blocking hosts, mountable under any prefix."""
+        from dripdrop.web.wsgi import Wsgi
+
+        return Wsgi(self.asgi(parts), self._portal.run, lambda: self._core.config().webhook_max_body_bytes)
+
     def close(self) -> None:
         """Close connections; the embedded server stops with its last user."""
         self._portal.run(self._worker.close())

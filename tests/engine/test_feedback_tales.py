@@ -13,6 +13,7 @@ from tests.world import NOON, World
 
 from dripdrop.engine.matcher import Matcher
 from dripdrop.operations import matching
+from dripdrop.rules.heard import Reply
 from dripdrop.rules.outcome import Unknown
 from dripdrop.testing import FrozenClock
 
@@ -298,3 +299,117 @@ async def test_a_hundred_requests_cost_less_than_a_fifth_of_a_round_trip_each(wo
     assert await Matcher(world.runtime).once() == 100
     assert (database.round_trips - before) / 100 < 0.2
     assert world.query("select count(*) from dripdrop.message_events") == [(100,)]
+
+
+REPLIES = {
+    "sequence": "onboarding",
+    "name": "Onboarding",
+    "steps": {
+        "welcome": {"channel": "email", "subject": "Welcome", "text": "Hello", "reply_behavior": "pause"},
+        "nudge": {"channel": "email", "timing": "in 3 days", "subject": "Still there?", "text": "Hm"},
+    },
+}
+
+
+@pytest.fixture
+async def listening(database_url: str) -> AsyncIterator[tuple[Told, list[Reply]]]:
+    heard: list[Reply] = []
+    told = Told(database_url, Telling(), FrozenClock(NOON), on_reply=heard.append)
+    await told.begin(REPLIES)
+    yield told, heard
+    await told.close()
+
+
+def answer(execution: UUID, text: str, **more: Any) -> dict[str, Any]:
+    return event("inbound", **{"from": ANN, "text": text, "in_reply_to": f"<{execution}.0@example.com>"}, **more)
+
+
+async def test_a_reply_holds_its_enrollment_and_the_host_is_told_once(listening: tuple[Told, list[Reply]]) -> None:
+    world, heard = listening
+    welcome = await world.sent()
+    reply = answer(welcome, "Gladly!\n\nOn Mon, Bob <bob@example.com> wrote:\n> Hello")
+    await world.tell(reply, reply)
+    await world.drip.run_due()
+    await world.tell(reply)
+    await world.drip.run_due()
+    assert await world.person(welcome) == "paused"
+    (one,) = heard
+    assert (one.text, one.sender, one.execution_id, one.subscriber_id) == ("Gladly!", ANN, welcome, "42")
+    (told,) = await world.drip.message_events.list()
+    assert (told.event_type, told.event_data["intent"]) == ("replied", "reply")
+
+
+async def test_a_host_that_fails_is_told_again(database_url: str) -> None:
+    tries: list[Reply] = []
+
+    async def busy(reply: Reply) -> None:
+        tries.append(reply)
+        if len(tries) < 3:
+            raise ConnectionError("the host is down")
+
+    world = Told(database_url, Telling(), FrozenClock(NOON), on_reply=busy)
+    await world.begin(REPLIES)
+    welcome = await world.sent()
+    await world.tell(answer(welcome, "Gladly!"))
+    await world.drip.drain(until=world.clock.now() + timedelta(hours=1))
+    assert len(tries) == 3
+    assert len({each.id for each in tries}) == 1, "the host can know it again"
+    assert world.query("select count(*) from dripdrop.callbacks") == [(0,)]
+    await world.close()
+
+
+async def test_somebody_who_is_away_is_written_to_on_return(listening: tuple[Told, list[Reply]]) -> None:
+    world, heard = listening
+    welcome = await world.sent(timezone="Europe/Vienna")
+    raw = (
+        f"From: {ANN}\r\nTo: us@example.com\r\nSubject: Automatic reply: Welcome\r\nMessage-ID: <away@example.org>\r\n"
+        f"In-Reply-To: <{welcome}.0@example.com>\r\nAuto-Submitted: auto-replied\r\n\r\n"
+        "I am out of the office until 14 March 2030.\r\n"
+    )
+    found = await world.drip.ingest_raw_email("main", raw.encode())
+    assert (found.intent, found.execution_id) == ("ooo", welcome)
+    assert await world.person(welcome) == "active", "an absence is no reply"
+    (nudge,) = await world.drip.executions.list(state="scheduled")
+    assert nudge.scheduled_for.isoformat() == "2030-03-14T08:00:00+00:00"
+    await world.drip.drain(until=world.clock.now() + timedelta(days=9))
+    assert world.provider.outbox.steps() == ["welcome"]
+    await world.drip.drain(until=world.clock.now() + timedelta(days=2))
+    assert world.provider.outbox.steps() == ["welcome", "nudge"]
+    assert heard == []
+
+
+async def test_a_matcher_that_is_killed_loses_nothing(world: Told) -> None:
+    welcome = await world.sent()
+    await world.tell(event("delivered", ours=str(welcome)), event("opened", ours=str(welcome)))
+    database = world.runtime.database
+    taken = await database.run(lambda now: matching.claim(now))
+    assert len(taken) == 1
+    # It dies here, with the request in its hands. Nobody else takes it before its time.
+    await world.drip.run_due()
+    assert await world.status(welcome) == "accepted"
+    world.clock.advance(seconds=61)
+    await world.drip.run_due()
+    assert await world.status(welcome) == "delivered"
+    assert len(await world.drip.message_events.list()) == 2
+
+
+async def test_what_kills_every_reader_is_left_in_the_end(world: Told) -> None:
+    await world.tell(event("delivered", theirs="x"))
+    database = world.runtime.database
+    for _ in range(matching.MOST_TRIES):
+        assert len(await database.run(lambda now: matching.claim(now))) == 1
+        world.clock.advance(hours=2)
+    assert await database.run(lambda now: matching.claim(now)) == []
+    (left,) = await world.drip.webhooks.list(state="failed")
+    assert left.reason == "given_up"
+
+
+async def test_a_whole_domain_can_be_suppressed(world: Told) -> None:
+    await world.drip.suppress("email", "@Example.ORG", "manual")
+    assert await world.suppressed("ann@example.org") == "manual"
+    assert await world.suppressed("ann@mail.example.org") is None
+    enrollment = await world.enroll()
+    await world.drip.run_due()
+    assert (await world.state(enrollment))[0] == ("welcome", "skipped")
+    await world.drip.suppressions.lift("email", "@example.org")
+    assert await world.suppressed("ann@example.org") is None

@@ -39,6 +39,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "status": ("status", "How it stands: people, queue, workers."),
         "explain": ("status", "Why was this sent, or not, and when will it be?"),
         "executions": ("executions", "List messages, show one, settle a doubt, send again."),
+        "webhooks": ("webhooks", "What providers told: list, show, replay."),
     },
     "Installation": {
         "setup": ("schema", "Apply the schema, or write it down for others to apply."),
@@ -50,7 +51,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "Operation": {
         "worker": ("work", "Send what is due, until told to stop."),
-        "serve": ("work", "Serve unsubscribe links and other public pages."),
+        "serve": ("work", "Serve unsubscribe links, and take in webhooks."),
         "stop": ("stopping", "Hold back all sending, or a part of it, at once."),
         "go": ("stopping", "Let it go again."),
         "restored": ("restored", "Go on in a copy of the database: hold back what may have gone out."),

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import csv
+import sys
+from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import click
@@ -10,13 +14,16 @@ import click
 from dripdrop.cli import output
 from dripdrop.cli.options import Group, Writing
 from dripdrop.cli.session import Session, with_session
+from dripdrop.errors import Finding, Invalid
 
+_COLUMNS = ("channel", "recipient", "reason", "source", "topic", "expires_at")
+_CHUNK = 5_000
 _TOPIC = click.option("--topic", metavar="TOPIC", help="Of this topic only; without it, of all.")
 
 
 @click.group("suppressions", cls=Group)
 def suppressions() -> None:
-    """Who must not be written to any more: list, check, add, lift."""
+    """Who must not be written to any more: list, check, add, lift, history, import, export."""
 
 
 @suppressions.command("list")
@@ -77,7 +84,98 @@ def add(session: Session, channel: str, recipient: str, reason: str, topic: str 
 def lift(session: Session, channel: str, recipient: str, topic: str | None) -> None:
     """Allow a recipient to be written to again."""
     with session.writing() as drip:
-        lifted = drip.suppressions.lift(channel, recipient, topic)
+        lifted = drip.suppressions.lift(channel, recipient, topic, source="command line")
     verb = "could" if session.dry_run else "can"
     text = f"{lifted.recipient} {verb} be written to by {lifted.channel} again."
     session.done({"suppression": lifted, "dry_run": session.dry_run}, text)
+
+
+@suppressions.command("history")
+@click.argument("channel")
+@click.argument("recipient")
+@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
+@with_session
+def history(session: Session, channel: str, recipient: str, limit: int) -> None:
+    """How a recipient's suppressions came and went, newest first."""
+    found = session.drip.suppressions.history(channel, recipient, limit=limit)
+    rows = [(each.occurred_at, each.action, each.reason, each.topic or "all", each.source) for each in found]
+    columns = ("when", "what", "reason", "topic", "source")
+    session.show({"history": found}, output.table(columns, rows, empty="Nothing ever happened."))
+
+
+@suppressions.command("export")
+@click.option("--to", "path", type=click.Path(dir_okay=False, path_type=Path), help="The file; else standard output.")
+@with_session
+def export(session: Session, path: Path | None) -> None:
+    """Write your own suppressions as CSV, as `import` takes them."""
+    rows = session.drip.suppressions.export()
+    if path is None:
+        _write(sys.stdout, rows)
+        return
+    with path.open("w", encoding="utf-8", newline="") as file:
+        _write(file, rows)
+    session.done({"exported": len(rows), "file": str(path)}, f"{len(rows)} suppressions are in {path}.")
+
+
+@suppressions.command("import", cls=Writing)
+@click.argument("path", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--channel", metavar="CHANNEL", help="Of rows that name none.")
+@with_session
+def import_(session: Session, path: Path, channel: str | None) -> None:
+    """Suppress everybody in a CSV file: channel, recipient, reason, source, topic, expires_at.
+
+    Rows that cannot be taken are named by their line; the others are taken. A second time changes nothing.
+    """
+    lines = list(_read(path, channel))
+    bad: list[Finding] = []
+    done = 0
+    with session.writing() as drip:
+        for begin in range(0, len(lines), _CHUNK):
+            chunk = lines[begin : begin + _CHUNK]
+            try:
+                drip.suppressions.import_([row for _, row in chunk])
+            except Invalid as refused:
+                wrong = {int(each.path.partition(".")[2]): each for each in refused.findings}
+                bad += [
+                    Finding(each.code, f"line {chunk[nth][0]}", each.message, each.cure) for nth, each in wrong.items()
+                ]
+                chunk = [each for nth, each in enumerate(chunk) if nth not in wrong]
+                drip.suppressions.import_([row for _, row in chunk])
+            done += len(chunk)
+    verb = "would be" if session.dry_run else "are"
+    said = [f"{done} of {len(lines)} {verb} suppressed.", *map(str, bad)]
+    session.done({"imported": done, "refused": bad, "dry_run": session.dry_run}, "\n".join(said))
+
+
+def _write(file: Any, rows: list[dict[str, Any]]) -> None:
+    writer = csv.DictWriter(file, _COLUMNS, extrasaction="ignore")
+    writer.writeheader()
+    for row in rows:
+        ends = row["expires_at"]
+        writer.writerow({**row, "expires_at": ends.isoformat() if ends else ""})
+
+
+def _read(path: Path, channel: str | None) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(line, row) of a file; empty cells are left out, a time without a zone is UTC."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file)
+            if not reader.fieldnames:
+                raise Invalid(f"{path} is empty.", cure="Its first line names the columns.", code="empty_file")
+            for cells in reader:
+                row: dict[str, Any] = {str(name).strip(): cell for name, cell in cells.items() if cell}
+                if channel and "channel" not in row:
+                    row["channel"] = channel
+                if "expires_at" in row:
+                    row["expires_at"] = _moment(row["expires_at"])
+                yield reader.line_num, row
+    except UnicodeDecodeError as trouble:
+        raise Invalid(f"{path} is not UTF-8.", cure="Save it as CSV in UTF-8.", code="not_utf8") from trouble
+
+
+def _moment(text: str) -> Any:
+    try:
+        at = datetime.fromisoformat(text.strip())
+    except ValueError:
+        return text
+    return at if at.tzinfo else at.replace(tzinfo=UTC)

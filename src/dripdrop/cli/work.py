@@ -1,4 +1,4 @@
-"""What runs in production: the worker, and the pages that recipients open?"""
+"""What runs in production: the worker, and the pages and webhooks that the world calls?"""
 
 from __future__ import annotations
 
@@ -14,6 +14,9 @@ from dripdrop.errors import MissingExtra, Unreadable
 
 if TYPE_CHECKING:
     from dripdrop.engine.dispatcher import Run
+
+
+GRACE_SECONDS = 20
 
 
 @click.command("worker", cls=Command)
@@ -40,7 +43,10 @@ def worker(session: Session, once: bool) -> None:
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535))
 @with_session
 def serve(session: Session, host: str, port: int) -> None:
-    """Serve what recipients open: unsubscribe pages, and health checks at /healthz and /readyz."""
+    """Serve what the world calls: webhooks of providers, unsubscribe pages, /healthz and /readyz.
+
+    Told to stop (Ctrl-C, SIGTERM), it answers what it has begun. Any number of these may run, behind any proxy.
+    """
     try:
         import uvicorn
     except ModuleNotFoundError:
@@ -49,7 +55,10 @@ def serve(session: Session, host: str, port: int) -> None:
     session.config().secrets()
     app = session.awaited().asgi()
     session.note(f"Serving http://{host}:{port}/. Stop with Ctrl-C.")
-    uvicorn.run(app, host=host, port=port, log_level="warning", proxy_headers=True)
+    uvicorn.run(
+        app, host=host, port=port, log_level="warning", proxy_headers=True, access_log=False, server_header=False,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+    )  # fmt: skip
 
 
 async def _work(session: Session) -> None:

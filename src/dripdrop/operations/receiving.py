@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from dripdrop.errors import DripDropError, Invalid, NotFound, Unauthorized
+from dripdrop.operations.provisioning import Known, nobody
 from dripdrop.store import adapters, inbox
 from dripdrop.store.adapters import Adapter
 from dripdrop.store.flow import Flow
@@ -100,7 +100,7 @@ def routes(
     now: datetime,
     scope: Scope,
     *,
-    known: Callable[[str, str], Any],
+    known: Known = nobody,
     public_url: str | None = None,
     base: str = "/webhooks",
 ) -> Flow[list[Route]]:

@@ -54,7 +54,7 @@ _LEAVING = (
 )
 _AFTER = (
     r"me|mich|from|off|of|your|the|this|these|mailing|list|newsletter|e?-?mails?|all|vom|von|ihrem|aus|de|la|liste|lista|"
-    r"della|dalla|van|please|bitte|thanks|thank you|danke|merci|gracias|grazie|now"
+    r"della|dalla|van|please|bitte|thanks|thank you|danke|merci|gracias|grazie|por favor|now"
 )
 _WISH = re.compile(rf"(?:(?:{_GREETING})[ ,.!:]*)*(?:{_LEAVING})(?:[ ,]+(?:{_AFTER}))*[\s.!]*", re.IGNORECASE)
 LONGEST_WISH = 120

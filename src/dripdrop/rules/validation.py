@@ -20,7 +20,6 @@ __all__ = ["CheckTemplate", "Checks", "TemplateProblem", "errors", "findings"]
 
 # What the types can hold already and nothing carries out yet: refused, never silently left undone.
 LATER_STEP_KEYS = (
-    "reply_behavior",
     "concurrency",
     "rate_limits",
     "sending_rules",
