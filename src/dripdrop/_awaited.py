@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
@@ -265,6 +266,8 @@ class AsyncDripDrop(Facade):
     async def close(self) -> None:
         """Close connections; the embedded server stops with its last user."""
         await self._worker.close()
+        if self._served:
+            await asyncio.to_thread(self._unserve)
         self._core.close()
 
     async def __aenter__(self) -> AsyncDripDrop:

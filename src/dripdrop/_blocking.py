@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -260,15 +260,10 @@ class DripDrop(Facade):
         """Apply the schema; the numbers of the migrations that were missing."""
         return self._work("setup")  # type: ignore[no-any-return]
 
-    def wsgi(self, parts: Sequence[str] = ("webhooks", "public")) -> Any:
-        """The same parts as a WSGI application, for Flask and other blocking hosts, mountable under any prefix."""
-        from dripdrop.web.wsgi import Wsgi
-
-        return Wsgi(self.asgi(parts), self._portal.run, lambda: self._core.config().webhook_max_body_bytes)
-
     def close(self) -> None:
         """Close connections; the embedded server stops with its last user."""
         self._portal.run(self._worker.close())
+        self._unserve()
         self._portal.close()
         self._core.close()
 

@@ -41,6 +41,7 @@ class Facade:
         self._core = Core(database, config, plugins, clock, http)
         self._worker = Work(self._core)
         self._portal = Portal()
+        self._served: list[Work] = []
         self._scope = GLOBAL
         self._host: Any = None
         self._begin()
@@ -75,6 +76,20 @@ class Facade:
         `webhooks` alone serves `/{provider}/{adapter_id}` at the mount's root; with others, under `/webhooks`.
         """
         return self._worker.asgi(parts, self._scope)
+
+    def wsgi(self, parts: Sequence[str] = ("webhooks", "public")) -> Any:
+        """The same parts as a WSGI application, for Flask and other blocking hosts, mountable under any prefix."""
+        from dripdrop.web.wsgi import Wsgi
+
+        # A runtime belongs to its event loop, and this one is the portal's.
+        served = Work(self._core)
+        self._served.append(served)
+        app = served.asgi(parts, self._scope)
+        return Wsgi(app, self._portal.run, lambda: self._core.config().webhook_max_body_bytes)
+
+    def _unserve(self) -> None:
+        while self._served:
+            self._portal.run(self._served.pop().close())
 
     def unsubscribe_token(self, *, channel: str, recipient: str, sequence: Any = None) -> str:
         """A signed token that says who wishes to hear no more."""
