@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Unpack
 from uuid import UUID
 
 from dripdrop._binding import Awaited, Group
-from dripdrop._facade import Facade, chunks, moved, step_of
+from dripdrop._facade import Facade, chunks, moved, person_and_step_of, step_of
 from dripdrop.engine.dispatcher import Run
 from dripdrop.errors import Finding
 from dripdrop.operations import (
@@ -33,6 +33,7 @@ from dripdrop.operations.hooking import HookName
 from dripdrop.rules.message import Message
 from dripdrop.rules.outcome import Outcome
 from dripdrop.services.hook_tests import Tried
+from dripdrop.services.previewing import Preview, Wishes
 from dripdrop.services.receiving import Pairs, Received
 from dripdrop.store.flow import Flow
 from dripdrop.store.scope import Scope
@@ -242,11 +243,20 @@ class AsyncDripDrop(Facade):
         await self._work("run_worker")
 
     async def preview(
-        self, step: Any, *, data: Mapping[str, Any], version: Any = None, sequence: Any = None
+        self, step: Any, *, version: Any = None, sequence: Any = None, **wishes: Unpack[Wishes]
     ) -> Message:
-        """The message of a step for a row of data, by the path that sending takes."""
-        found = await self._run(lambda now, scope: step_of(now, scope, step, version, sequence))
-        return self._preview(*found, data=data)
+        """The message of a step by the path that sending takes: for `data`, an `enrollment`, a `subscriber`, or nobody.
+
+        `hooks`, `event`, `locale`, `variant` and `now` stand for what sending would find. Raises as rendering does.
+        """
+        return (await self.preview_report(step, version=version, sequence=sequence, **wishes)).message
+
+    async def preview_report(
+        self, step: Any, *, version: Any = None, sequence: Any = None, **wishes: Unpack[Wishes]
+    ) -> Preview:
+        """The same with language, variant, missing variables, links, size and warnings."""
+        found = await self._run(lambda now, scope: person_and_step_of(now, scope, step, version, sequence, wishes))
+        return self._look(*found, wishes=wishes)
 
     async def send_test(
         self, step: Any, *, to: str, data: Mapping[str, Any] | None = None, version: Any = None, sequence: Any = None

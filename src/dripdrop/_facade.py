@@ -14,10 +14,11 @@ from dripdrop.errors import NotFound
 from dripdrop.operations import (
     authoring,
     provisioning,
+    reporting,
 )
 from dripdrop.operations.enrolling import Result
 from dripdrop.plugins import Plugins
-from dripdrop.rules.message import Message
+from dripdrop.services.previewing import Preview, Wishes
 from dripdrop.store import sequences
 from dripdrop.store.flow import Flow
 from dripdrop.store.scope import GLOBAL, Scope
@@ -102,8 +103,8 @@ class Facade:
     def _given(self, names: tuple[str, ...]) -> dict[str, Any]:
         return {name: self._worker.given(name, self._scope) for name in names}
 
-    def _preview(self, now: datetime, version: Any, step: Any, adapter: Any, *, data: Mapping[str, Any]) -> Message:
-        return self._worker.preview(now, version, step, adapter, data)
+    def _look(self, now: datetime, version: Any, step: Any, adapter: Any, person: Any, *, wishes: Wishes) -> Preview:
+        return self._worker.preview(now, version, step, adapter, person, wishes)
 
 
 def chunks(rows: Iterable[Mapping[str, Any]]) -> Iterable[tuple[int, list[Mapping[str, Any]]]]:
@@ -121,6 +122,24 @@ def chunks(rows: Iterable[Mapping[str, Any]]) -> Iterable[tuple[int, list[Mappin
 
 def moved(result: Result, by: int) -> Result:
     return Result(result.row + by, result.enrollment_id, result.created, result.error)
+
+
+def person_and_step_of(
+    now: datetime, scope: Scope, step: Any, version: Any, sequence: Any, wishes: Wishes
+) -> Flow[tuple[Any, ...]]:
+    """What `step_of` says, and the enrollment that a preview is for, if any."""
+    found = yield from step_of(now, scope, step, version, sequence)
+    person = wishes.get("enrollment")
+    if isinstance(person, UUID):
+        person = yield from reporting.enrollment(now, scope, person)
+    elif person is None and wishes.get("subscriber") is not None:
+        several = yield from reporting.enrollments(
+            now, scope, sequence=found[1].sequence_key, subscriber=wishes["subscriber"], limit=1
+        )
+        if not several:
+            raise NotFound("This subscriber never was in the sequence.", cure="Give its data instead.")
+        person = several[0]
+    return *found, person
 
 
 def step_of(

@@ -8,6 +8,7 @@ import signal
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -24,10 +25,9 @@ from dripdrop.operations import hooking, reporting
 from dripdrop.operations.consequences import Policy
 from dripdrop.rendering import wire
 from dripdrop.rules import links
-from dripdrop.rules.message import Message
 from dripdrop.rules.outcome import Outcome, Rejected
 from dripdrop.rules.recipients import normalize
-from dripdrop.services import hook_tests, judging, sending
+from dripdrop.services import hook_tests, judging, previewing, sending
 from dripdrop.services.hook_tests import Tried
 from dripdrop.services.receiving import Received, Receiver
 from dripdrop.store import hooks, schema
@@ -132,7 +132,7 @@ class Work:
                 code="no_adapter",
             )
         runtime = self.runtime()
-        message = self._rendered(now, version, step, adapter, sending.addressed_to(data, step, to))
+        message = self._rendered(now, version, step, adapter, {"data": sending.addressed_to(data, step, to)}).message
         subject = linking.Subject(version, step, version.tenant_key, now)
         made = await linking.shortened(runtime, subject, message, self.core.config())
         if isinstance(made, Rejected):
@@ -152,20 +152,28 @@ class Work:
             timeout=self.core.config().adapter_timeout_seconds,
         )
 
-    def preview(self, now: datetime, version: Any, step: Any, adapter: Any, data: Mapping[str, Any]) -> Message:
-        """The message of a step for a row of data."""
-        message = self._rendered(now, version, step, adapter, data)
+    def preview(
+        self, now: datetime, version: Any, step: Any, adapter: Any, person: Any, wishes: previewing.Wishes
+    ) -> previewing.Preview:
+        """The message of a step, and what there is to know about it."""
+        shown = self._rendered(now, version, step, adapter, wishes, person)
         subject = linking.Subject(version, step, version.tenant_key, now)
-        return linking.previewed(self.core.plugins, subject, message, self.core.config())
+        message = linking.previewed(self.core.plugins, subject, shown.message, self.core.config())
+        return previewing.report(replace(shown, message=message), version, step)
 
-    def _rendered(self, now: datetime, version: Any, step: Any, adapter: Any, data: Mapping[str, Any]) -> Message:
+    def _rendered(
+        self, now: datetime, version: Any, step: Any, adapter: Any, wishes: previewing.Wishes, person: Any = None
+    ) -> previewing.Preview:
         config = self.core.config()
-        return sending.preview(
+        return previewing.preview(
             version,
             step,
-            data=data,
+            wishes,
             now=now,
+            person=person,
             adapter=adapter,
+            public_url=config.public_url,
+            unsubscribe_mailto=config.unsubscribe_mailto,
             resolve=resolve_template,
             sms_max_chars=None if linking.wanted(step, version, config) else config.sms_max_chars,
         )

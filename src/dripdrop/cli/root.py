@@ -21,7 +21,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "validate": ("definitions", "Say everything that is wrong with sequence files."),
         "apply": ("definitions", "Publish sequence files."),
         "sequences": ("sequences", "List sequences, look at one, and change its versions."),
-        "preview": ("sending", "Show a step's message as a person would get it."),
+        "preview": ("previewing", "Show a step's message as a person would get it."),
         "send-test": ("sending", "Send one step's message to an address of yours."),
     },
     "People": {

@@ -1,4 +1,4 @@
-"""What does a step's message look like, and does it arrive?"""
+"""Does a step's message arrive?"""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dripdrop.cli import output, values
-from dripdrop.cli.options import Command, Writing
+from dripdrop.cli.options import Writing
 from dripdrop.cli.session import Session, with_session
 from dripdrop.cli.subject import suggesting
 from dripdrop.errors import NotFound, Unavailable
@@ -27,31 +27,6 @@ def _step(function: Callable[..., Any]) -> Callable[..., Any]:
     return click.argument("step", metavar="STEP")(function)
 
 
-@click.command("preview", cls=Command)
-@_step
-@_DATA
-@with_session
-def preview(session: Session, step: str, sequence: str | None, data: tuple[str, ...]) -> None:
-    """Show the message of a step as a person would get it. STEP is sequence.step, or a step with --sequence."""
-    drip, facts = session.drip, values.mapping(data, "--data")
-    key, sequence = _named(drip, step, sequence)
-    message = drip.preview(key, sequence=sequence, data=facts)
-    fields = {name: value for name, value in output.plain(message).items() if value not in (None, "", [], {})}
-    bodies = [name for name in ("subject", "text", "body", "html") if name in fields]
-    facts_shown = [(name, _readable(value)) for name, value in fields.items() if name not in ("text", "html", "body")]
-    shown = [each for name in bodies if name != "subject" for each in ("", f"── {name}", str(fields[name]))]
-    session.show({"message": message}, output.pairs(facts_shown), *shown)
-
-
-def _readable(value: Any) -> Any:
-    """An address as it is written in a mail program; anything else as it is."""
-    if isinstance(value, list):
-        return [_readable(each) for each in value]
-    if isinstance(value, dict) and set(value) == {"email", "name"}:
-        return f"{value['name']} <{value['email']}>" if value["name"] else value["email"]
-    return value
-
-
 @click.command("send-test", cls=Writing)
 @_step
 @click.option("--to", required=True, metavar="ADDRESS", help="Where to send it.")
@@ -62,7 +37,7 @@ def send_test(session: Session, step: str, to: str, sequence: str | None, data: 
     from dripdrop.rules.outcome import Accepted
 
     drip, facts = session.drip, values.mapping(data, "--data")
-    key, sequence = _named(drip, step, sequence)
+    key, sequence = named(drip, step, sequence)
     if session.dry_run:
         message = drip.preview(key, sequence=sequence, data={"email": to, "phone": to, **facts})
         session.done({"message": message, "dry_run": True}, f"{sequence}.{key} would be sent to {to}.")
@@ -79,7 +54,7 @@ def send_test(session: Session, step: str, to: str, sequence: str | None, data: 
     session.done({"outcome": "accepted", "accepted": outcome}, f"{sequence}.{key} was accepted for {to}.")
 
 
-def _named(drip: DripDrop, step: str, sequence: str | None) -> tuple[str, str]:
+def named(drip: DripDrop, step: str, sequence: str | None) -> tuple[str, str]:
     """(step key, sequence key); raises NotFound with what was probably meant."""
     from dripdrop.cli.options import suggestion
 

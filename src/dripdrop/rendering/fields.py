@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 from uuid import UUID
@@ -70,7 +70,8 @@ class Compiled:
         if isinstance(node, Alternatives):
             # Both parts say the same.
             variables = node.given(variables, path, seed)
-        return tidy(self.text.render(variables))
+        # A link whose address is not there leaves nothing between its brackets.
+        return tidy(self.text.render(variables).replace(" ()", ""))
 
 
 _cache: dict[tuple[UUID, bool, Variation], Compiled] = {}
@@ -87,6 +88,21 @@ def compiled(step: Step, trusted: bool = True, said: Variation = OWN) -> Compile
         _cache.clear()
     made = _cache[key] = _compile_step(step, trusted, said)
     return made
+
+
+def names(step: Step, trusted: bool, said: Variation) -> list[str]:
+    """Every variable that the step's templates name, as `user.name`, sorted."""
+    return sorted({name for _, node, _ in compiled(step, trusted, said).fields for name in _names(node)})
+
+
+def _names(node: Node) -> Iterator[str]:
+    if isinstance(node, (Template, PerMessage)):
+        yield from node.variables()
+    elif isinstance(node, Alternatives):
+        yield from (name for name in node.template.variables() if not name.startswith(spintax.PICKS))
+    elif isinstance(node, (dict, list)):
+        for inner in node.values() if isinstance(node, dict) else node:
+            yield from _names(inner)
 
 
 def _compile_step(step: Step, trusted: bool, said: Variation) -> Compiled:

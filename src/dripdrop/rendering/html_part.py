@@ -7,7 +7,7 @@ it on each message. Whether it does is tried on samples. Otherwise it is done on
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, TypeAlias
@@ -38,6 +38,10 @@ class PerMessage:
     def __init__(self, source: Template, finish: Finish) -> None:
         self._source = source
         self._finish = finish
+
+    def variables(self) -> Iterable[str]:
+        """Every name that it does not assign itself."""
+        return self._source.variables()
 
     def render(
         self, variables: Mapping[str, Any], missing: Callable[[str], Any] | None = None, path: str = "template"

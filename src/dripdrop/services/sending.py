@@ -1,4 +1,4 @@
-"""What would this step look like, does this adapter work, and may I have one to myself?"""
+"""Does this adapter work, and may I have a message to myself?"""
 
 from __future__ import annotations
 
@@ -9,38 +9,10 @@ from uuid import UUID, uuid4
 
 from dripdrop.channels.deliver import Speaker
 from dripdrop.errors import Invalid
-from dripdrop.rendering.render import Resolver, render
 from dripdrop.rules.definition import Step, Version
 from dripdrop.rules.message import AdapterRef, Delivery, Email, EnrollmentRef, Message, StepRef
 from dripdrop.rules.outcome import Outcome
 from dripdrop.store.adapters import Adapter
-
-
-def preview(
-    version: Version,
-    step: Step,
-    *,
-    data: Mapping[str, Any],
-    now: datetime,
-    adapter: Adapter | None = None,
-    unsubscribe_url: str | None = None,
-    resolve: Resolver | None = None,
-    sms_max_chars: int | None = 1600,
-) -> Message:
-    """The message of a step for a row of data, by the path that sending takes; raises Invalid as rendering does."""
-    sender = adapter.config.get("from") if adapter else None
-    return render(
-        step,
-        version,
-        data=data,
-        system={"subscriber_id": data.get("id"), "visit": 1},
-        now=now,
-        message_id="preview@dripdrop.invalid" if step.channel == "email" else None,
-        default_from=sender or "preview@example.org",
-        unsubscribe_url=unsubscribe_url,
-        resolve=resolve,
-        sms_max_chars=sms_max_chars,
-    )
 
 
 async def send_test(
