@@ -78,13 +78,8 @@ def preview(
     sms_max_chars: int | None = 1600,
 ) -> Preview:
     """The message of a step by the path that sending takes; raises `Invalid` as rendering does. Nothing is written."""
-    wished = wishes.get("data")
-    known = {**(person.data if person else {}), **(wished or {})} if person or wished is not None else None
-    data = known if known is not None else _nobody(version, step)
     enrollment = str(person.id) if person else "preview"
-    said = variation.chosen(step, data, enrollment, locale=wishes.get("locale"), variant=wishes.get("variant"))
-    missing: list[str] = [] if known is not None else _names(version, step, said)
-    data = data if known is not None else {**_named(missing), **data}
+    data, said, missing = _spoken(version, step, wishes, person, enrollment)
     message = render(
         step,
         version,
@@ -106,6 +101,18 @@ def preview(
     return report(
         Preview(version.sequence_key, step.key, message, said.locale, said.variant, sorted({*missing})), version, step
     )
+
+
+def _spoken(
+    version: Version, step: Step, wishes: Wishes, person: Enrollment | None, enrollment: str
+) -> tuple[dict[str, Any], variation.Variation, list[str]]:
+    """With which data, in which variation; for nobody, each variable is missing and is its own name."""
+    wished = wishes.get("data")
+    nobody = person is None and wished is None
+    data = _nobody(version, step) if nobody else {**(person.data if person else {}), **(wished or {})}
+    said = variation.chosen(step, data, enrollment, locale=wishes.get("locale"), variant=wishes.get("variant"))
+    missing = _names(version, step, said) if nobody else []
+    return {**_named(missing), **data}, said, missing
 
 
 def report(shown: Preview, version: Version, step: Step) -> Preview:
