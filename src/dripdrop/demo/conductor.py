@@ -91,7 +91,7 @@ class Demo:
         life = Life(stage.drip, stage.url, stage.settings)
         for happening in HAPPENINGS:
             self.drive(monday + happening.after)
-            number = life.happen(happening, self.enrolled.values(), stage.mailroom.links)
+            number = life.happen(happening, self.enrolled.values(), stage.mailroom)
             story.tell(happening.said.format(number))
         self.drive(None)
         story.tell("Nobody is left to write to")

@@ -16,7 +16,7 @@ from dripdrop.demo.processes import Trouble, first_line
 @dataclass(slots=True)
 class Mailroom:
     """`accepted` counts by token, `by_step` each token once; `refused` and `stalled` hold addresses and tokens; `links`
-    are the unsubscribe links in the mail, by person.
+    and `short_links` are those to unsubscribe and to begin in the mail, by person.
     """
 
     process: subprocess.Popen[bytes]
@@ -26,6 +26,7 @@ class Mailroom:
     refused: set[str] = field(default_factory=set)
     stalled: set[str] = field(default_factory=set)
     links: dict[str, str] = field(default_factory=dict)
+    short_links: dict[str, str] = field(default_factory=dict)
     by_step: Counter[str] = field(default_factory=Counter)
     _read_to: int = 0
 
@@ -61,6 +62,8 @@ class Mailroom:
                 self.by_step[step] += self.accepted[line["token"]] == 1
                 if line["unsubscribe"]:
                     self.links[person] = line["unsubscribe"]
+                if line["short_link"]:
+                    self.short_links[person] = line["short_link"]
             case "refused":
                 self.refused.add(line["to"])
             case "stalled":

@@ -9,13 +9,16 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import sys
+from email import message_from_bytes
 from email.parser import BytesHeaderParser
 from email.policy import default as MODERN
 from typing import Any, TextIO
 
 TOKEN = "X-DripDrop-Token"
 NAME = "mx.demo.example"
+_SHORT_LINK = re.compile(r"https://\S+/l/\w+")
 # Below the two seconds that our side waits, and long enough to be killed in.
 SLOW_SECONDS = 1.0
 MANNERS = {
@@ -55,7 +58,10 @@ class Mailboxes:
             return "451 4.3.2 Too busy just now, try again"
         # What stands in the log is taken, whether or not anybody is still there to hear the answer.
         listed = str(headers["List-Unsubscribe"] or "").strip("<>")
-        self._note("accepted", address, token=token, subject=str(headers["Subject"]), unsubscribe=listed)
+        link = _short_link(envelope.content) if "/nudge/" in token else ""
+        self._note(
+            "accepted", address, token=token, subject=str(headers["Subject"]), unsubscribe=listed, short_link=link
+        )
         if _domain(address) == "slow.example" and self._first(address):
             await asyncio.sleep(SLOW_SECONDS)
         return "250 2.0.0 Taken"
@@ -68,6 +74,13 @@ class Mailboxes:
     def _note(self, verdict: str, address: str, **more: str) -> None:
         self._log.write(json.dumps({"verdict": verdict, "to": address, **more}, ensure_ascii=False) + "\n")
         self._log.flush()
+
+
+def _short_link(content: bytes) -> str:
+    """The first short link that a person would see in the text."""
+    text = message_from_bytes(content, policy=MODERN).get_body(("plain",))
+    found = _SHORT_LINK.search(text.get_content() if text is not None else "")
+    return found[0] if found else ""
 
 
 def _domain(address: str) -> str:

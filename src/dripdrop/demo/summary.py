@@ -23,6 +23,7 @@ REMARKABLE: dict[str, Callable[[Row], bool]] = {
     "who was asleep when the week began": lambda row: row.data["timezone"] == "America/Los_Angeles",
     "whose mailbox does not exist": lambda row: row.email.endswith("@nobody.example"),
     "who unsubscribed": lambda row: row.happens.startswith("unsubscribes"),
+    "who created a sequence": lambda row: row.happens.startswith("creates"),
     "who complained": lambda row: row.happens.startswith("complains"),
 }
 

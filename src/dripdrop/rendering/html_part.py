@@ -25,6 +25,7 @@ Finish: TypeAlias = Callable[[str, str], str]
 # A loop around rows stands before the body that a parser opens at the first of them.
 _BEFORE_BODY = re.compile(r"((?:<!--xlq\d*x\d+q-->\s*)+)<tbody>")
 _NO_ROWS = re.compile(r"<tbody>\s*</tbody>")
+_AT_END = re.compile(r"\s+(?=</div>)")
 _LITERAL = re.compile(r"""'([^']*)'|"([^"]*)"|\b(\d{1,9})\b""")
 _LOOPED = re.compile(r"\b(?:for|tablerow)\s+\w+\s+in\s+([\w.]+)")
 _NOW = datetime(2030, 3, 1, 12, tzinfo=UTC)
@@ -131,7 +132,8 @@ def _agree(source: Template, made: Template, finish: Finish, text: str) -> bool:
 
 
 def _plain_form(html: str) -> str:
-    return _NO_ROWS.sub("", inlining.normal(html))
+    # Space at the end of a block is shown by nobody, and goes where Liquid stood there.
+    return _AT_END.sub("", _NO_ROWS.sub("", inlining.normal(html)))
 
 
 def samples(source: Template, text: str) -> list[dict[str, Any]]:
