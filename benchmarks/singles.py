@@ -62,6 +62,7 @@ class Singles:
         if not self._quick:
             self._try(self._oban_latency, "oban_latency_p50_ms", "oban_latency_p99_ms")
         self._try(self._idle, "idle_cpu_percent", "idle_rss_mb")
+        self._try(self._feedback, "feedback_round_trips_per_event", "feedback_events_per_second")
         self._try(self._traffic, "round_trips_per_step", "rows_written_per_step", "wal_bytes_per_step")
         if not self._quick:
             self._try(self._old_snapshot, "old_snapshot_ratio")
@@ -169,6 +170,26 @@ class Singles:
         side = _Watched(self._side("noop"), self._place)
         self._ring.run(side)
         return side.found
+
+    def _feedback(self) -> dict[str, float]:
+        """Events of providers, taken in by one process; the waits are counted in a run of their own."""
+        side, found = self._side("noop"), {}
+        for name, rows in (("counted", 2_000), ("timed", self._size.bulk_rows)):
+            url = self._place.create(f"feedback_{name}")
+            try:
+                call(side.python, "dripdrop_feedback", "prepare", {"url": url, "rows": rows}, 900)
+                with Relay(url) as relay:
+                    where = relay.url if name == "counted" else url
+                    took = call(side.python, "dripdrop_feedback", "take", {"url": where}, 900)
+                    if took["events"] != rows:
+                        raise ValueError(f"{took['events']} of {rows} events were taken in")
+                    found["feedback_round_trips_per_event"] = found.get(
+                        "feedback_round_trips_per_event", relay.round_trips / rows
+                    )
+                found["feedback_events_per_second"] = rows / took["seconds"]
+            finally:
+                self._place.drop(f"feedback_{name}")
+        return found
 
     def _old_snapshot(self) -> dict[str, float]:
         pace = Pace(1.5, self._size.snapshot_seconds, 1)

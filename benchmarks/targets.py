@@ -60,6 +60,8 @@ FIGURES = (
     Limit("idle_cpu_percent", "idle worker, percent of a core", 1.0),
     Limit("idle_rss_mb", "idle worker, resident MiB", 120.0),
     Limit("round_trips_per_step", "round trips per no-op step", 0.1),
+    Limit("feedback_round_trips_per_event", "round trips per feedback event, batches of 100", 0.2),
+    Limit("feedback_events_per_second", "feedback events taken in each second, 1 process"),
     Limit("rows_written_per_step", "rows written per no-op step"),
     Limit("wal_bytes_per_step", "bytes of WAL per no-op step"),
 )
