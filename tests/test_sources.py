@@ -212,3 +212,9 @@ def test_a_folder_gives_its_definitions_and_leaves_other_json_and_toml_alone(tmp
     write(tmp_path, "package.json", '{"name": "x"}')
     write(tmp_path, "pyproject.toml", "[project]\n")
     assert [each.key for each in sources.documents(sources.load_paths([tmp_path]))] == ["a", "b"]
+
+
+def test_a_file_that_is_no_text_is_said(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_bytes(b"\xff\xfe")
+    (loaded,) = sources.load_paths([tmp_path / "a.yaml"])
+    assert [each.code for each in loaded.findings] == ["unreadable_file"]

@@ -211,3 +211,57 @@ def test_a_sequence_that_somebody_is_in_stays(welcome, ann):
     error = welcome("sequences", "delete", "welcome", "--json").error
     assert error["code"] == "sequence_in_use"
     assert "active=False" in error["cure"]
+
+
+TEN_MISTAKES = """\
+sequence: trial
+clas: marketing
+timezone: Mars/Base
+steps:
+  welcome:
+    channel: emial
+    subject: 2030
+    text: "Hello {{ first_name | upcaes }}"
+    next: nugde
+  nudge:
+    channel: email
+    timing: soon
+    retries: -1
+    from: "Team team@example.org>"
+    when: { field: plan, is: "=>", value: pro }
+    text: "Hi {{ name"
+  nudge:
+    channel: sms
+  last:
+    channel: sms
+    on_failure: explode
+    window: [8, 99]
+    position: 2
+"""
+
+
+def test_ten_mistakes_are_ten_findings_with_places_and_no_traceback(bare, tmp_path):
+    (tmp_path / "ten.yaml").write_text(TEN_MISTAKES)
+    said = bare("validate", "ten.yaml", "--json")
+    assert said.status == 1
+    found = said.json["findings"]
+    assert all(each["line"] and each["column"] and each["cure"] for each in found)
+    assert [each["line"] for each in found] == sorted(each["line"] for each in found)
+    assert {each["code"] for each in found} >= {
+        "unknown_key", "zone", "unknown_channel", "wrong_type", "template", "unknown_goto", "timing_phrase", "retries",
+        "address", "operator", "duplicate_key", "missing_body", "unknown_word", "window", "duplicate_position",
+        "missing_subject",
+    }  # fmt: skip
+    text = bare("validate", "ten.yaml")
+    assert text.status == 1
+    assert "Traceback" not in text.out + text.err
+    assert "ten.yaml:9:5  There is no step 'nugde'." in text.out
+    assert "    9 │     next: nugde\n      │     ^" in text.out
+    assert "Did you mean 'nudge'?" in text.out
+
+
+def test_findings_of_toml_and_json_have_places_too(bare, tmp_path):
+    (tmp_path / "t.toml").write_text('sequence = "t"\n[steps.a]\nchannel = "emial"\ntext = "x"\n')
+    (tmp_path / "j.json").write_text('{"sequence": "j",\n "steps": {"a": {"channel": "emial", "text": "x"}}}')
+    found = bare("validate", "t.toml", "j.json", "--json").json["findings"]
+    assert [(each["code"], each["line"]) for each in found] == [("unknown_channel", 3), ("unknown_channel", 2)]

@@ -37,7 +37,9 @@ def validate(session: Session, files: tuple[str, ...], schema: bool) -> int:
         return 1 if wrong else 0
     trouble.print_findings(found)
     if wrong:
-        session.show(None, f"{len(wrong)} problem{'s' * (len(wrong) > 1)} in {', '.join(files)}.")
+        warned = len(found) - len(wrong)
+        beside = f", {warned} warning{'s' * (warned > 1)}" if warned else ""
+        session.show(None, f"{len(wrong)} problem{'s' * (len(wrong) > 1)}{beside} in {', '.join(files)}.")
     else:
         session.done(None, f"{', '.join(keys)}: right.")
     return 1 if wrong else 0
@@ -93,7 +95,14 @@ def _judged(files: list[str], session: Session, drip: DripDrop | None) -> tuple[
             keys.append(each.document.key)
             more = validation.findings(each.document, checks=checks)
             found += [sources.in_file(one, each.file) for one in more]
+    # Together they read as their files do.
+    files_in_order = list(dict.fromkeys(_file(each) for each in found))
+    found.sort(key=lambda each: (files_in_order.index(_file(each)), each.line or 0, each.column or 0))
     return list(dict.fromkeys(found)), keys
+
+
+def _file(finding: Finding) -> str:
+    return finding.path.partition(": ")[0]
 
 
 def _documents(files: list[str]) -> list[SequenceDocument]:

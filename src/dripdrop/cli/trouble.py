@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 import traceback
+from pathlib import Path
 from typing import Any
 
 import click
 
 from dripdrop.errors import DripDropError, Finding
 
+MAX_LINE = 160
 ISSUES = "If it stays, please report it."
 
 
@@ -33,20 +35,51 @@ def tell(problem: Exception, *, as_json: bool, debug: bool) -> int:
 
 
 def print_findings(findings: list[Finding], *, stderr: bool = False) -> None:
-    """Each finding with its place, its sentence and its cure."""
+    """Each finding with its place, its sentence and its cure; under one of a file the line that it speaks of."""
     from rich.text import Text
 
     from dripdrop.cli.output import console
 
     out = console(stderr=stderr)
+    lines = _Lines()
     for finding in findings:
         mark, style = ("!", "yellow") if finding.severity == "warning" else ("✗", "red")
-        place = finding.path if finding.line is None else f"{finding.path}, line {finding.line}"
-        out.print(
-            Text.assemble((f"{mark} ", style), (place, "bold"), f": {finding.message}", (f" [{finding.code}]", "dim"))
-        )
+        file, path = _place(finding)
+        place = f"{file}:{finding.line}:{finding.column or 1}" if file and finding.line else finding.path
+        where = f" at {path}" if file and finding.line and path else ""
+        out.print(Text.assemble((f"{mark} ", style), (place, "bold"), f"  {finding.message}"))
         if finding.cure:
             out.print(Text(f"  {finding.cure}"))
+        if file and finding.line and (line := lines.of(file, finding.line)) is not None:
+            out.print(Text.assemble((f"{finding.line:>5} │ ", "dim"), line))
+            out.print(Text.assemble(("      │ ", "dim"), (" " * ((finding.column or 1) - 1) + "^", style)))
+        out.print(Text(f"  [{finding.code}]{where}", style="dim"))
+
+
+def _place(finding: Finding) -> tuple[str, str]:
+    """The file of a finding and the path in it; without a file the path alone."""
+    file, colon, path = finding.path.partition(": ")
+    if colon:
+        return file, path
+    return (file, "") if finding.line is not None else ("", file)
+
+
+class _Lines:
+    """The lines of the files that findings speak of, each read once."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, list[str]] = {}
+
+    def of(self, file: str, number: int) -> str | None:
+        """A line as it can be printed in one row, or None where it cannot be read."""
+        if file not in self._known:
+            try:
+                self._known[file] = Path(file).read_text("utf-8").split("\n")
+            except (OSError, UnicodeDecodeError, ValueError):
+                self._known[file] = []
+        lines = self._known[file]
+        line = lines[number - 1].rstrip().replace("\t", " ") if number <= len(lines) else ""
+        return line if line and len(line) <= MAX_LINE and line.isprintable() else None
 
 
 def _usage(problem: click.UsageError) -> dict[str, Any]:
