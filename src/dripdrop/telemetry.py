@@ -58,7 +58,7 @@ enrollment.sender_rebound           old_adapter_id new_adapter_id
 enrollment.paused_pin_unavailable
 enrollments.event_seed.error        errors
 jobs.cron_tick.tick                 errors
-condition.fail_closed               condition_id
+condition.fail_closed               condition_id hook_function
 condition.coercion_error            condition_id condition_type field_path hook_function operator
 hook.call/                          hook http_hook_id outcome
 hook.exception                      hook exception stacktrace

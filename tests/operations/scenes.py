@@ -135,6 +135,22 @@ class Stage:
             for each in who
         ]
 
+    def hooked(self) -> tuple[UUID, list[Claim]]:
+        """Whose welcome is on the wire, after which a hook decides."""
+        welcome = {**DOCUMENT["steps"]["welcome"], "next": [{"when": "hook.score > 5", "goto": "nudge"}]}
+        steps = {"welcome": welcome, "nudge": DOCUMENT["steps"]["nudge"]}
+        hook = {"score": {"url": "https://hooks.example.org/score"}}
+        self.do(authoring.apply(NOW, GLOBAL, {**DOCUMENT, "steps": steps, "http_hooks": hook}))
+        return self.sending(1)
+
+    def choosing(self) -> tuple[UUID, Claim]:
+        """A way on that is held, and for which a hook has been asked."""
+        worker, claims = self.hooked()
+        self.do(delivering.close(DUE, worker, [Closing(claim, Accepted("m")) for claim in claims]))
+        (judged,) = self.claim(worker)
+        assert judged.claim.kind == "advance"
+        return worker, judged.claim
+
     def unseen(self, who: int) -> list[UUID]:
         """A booking that is on record and that nobody has looked for."""
         rows = self.do(events.record_many(NOW, GLOBAL, [replace(BOOKED, subscriber=("user", str(who)))]))
@@ -630,6 +646,31 @@ def _(stage: Stage) -> Any:
     stage.do(authoring.apply(NOW, GLOBAL, {**DOCUMENT, "steps": steps}))
     worker, claims = stage.sending(1)
     return lambda: delivering.close(DUE, worker, [Closing(claim, Accepted("m")) for claim in claims])
+
+
+@scene("delivering.close", "to a way that hooks decide")
+def _(stage: Stage) -> Any:
+    worker, claims = stage.hooked()
+    return lambda: delivering.close(DUE, worker, [Closing(claim, Accepted("m")) for claim in claims])
+
+
+@scene("delivering.close", "a way that hooks decided")
+def _(stage: Stage) -> Any:
+    from dripdrop.rules.onward import Known
+
+    worker, claim = stage.choosing()
+    return lambda: delivering.close(DUE, worker, [Closing(claim, Known({"score": 80}))])
+
+
+@scene("delivering.close", "a hook that gives no answer again")
+def _(stage: Stage) -> Any:
+    from dripdrop.rules.following import NoAnswer
+
+    worker, claim = stage.choosing()
+    stage.do(delivering.close(DUE, worker, [Closing(claim, NoAnswer("score", "down"))]))
+    later = DUE + timedelta(minutes=1)
+    (again,) = stage.claim(worker, later)
+    return lambda: delivering.close(later, worker, [Closing(again.claim, NoAnswer("score", "down"))])
 
 
 @reading("delivering.close", "late")

@@ -33,7 +33,7 @@ async def informed(item: Item) -> bool:
             await item.close(NoAnswer(hook, reason, after))
             return False
         case Broken(hook=hook, reason=reason):
-            detail = {"reason": "hook_broken", "hook": hook, "code": reason}
+            detail = {"reason": "hook_broken", "hook": hook, "why": reason}
             await item.close(Rejected("permanent", "message", detail=detail))
             return False
         case Answered(values=values):

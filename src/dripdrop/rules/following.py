@@ -260,7 +260,7 @@ def _short(outcome: Rejected | Unknown) -> Reason:
     """What the journal keeps of an outcome: the cause and a code, never a provider's whole answer."""
     kept = {
         key: outcome.detail[key]
-        for key in ("reason", "code", "status", "reply", "enhanced", "hook")
+        for key in ("reason", "code", "status", "reply", "enhanced", "hook", "why")
         if key in outcome.detail
     }
     return {"cause": outcome.cause, **kept} if isinstance(outcome, Rejected) else kept

@@ -25,9 +25,12 @@ select g.id, g.place, g.subscriber_type, g.subscriber_id, g.occurred_at from giv
 -- The live enrollments whose version ends on one of these events, each with the first event and the first entry that fits.
 select distinct on (e.id) e.id, v.id as event_id, v.event_key, x.ends_as
   from dripdrop.events v
-  join dripdrop.enrollments e on e.tenant_key = v.tenant_key and e.subscriber_type = v.subscriber_type
-       and e.subscriber_id = v.subscriber_id and e.state in ('active', 'paused')
-       and (v.enrollment_id is null or e.id = v.enrollment_id) and v.occurred_at >= e.started_at
+ cross join lateral (
+    select p.id, p.sequence_version_id from dripdrop.enrollments p
+     where p.tenant_key = v.tenant_key and p.subscriber_type = v.subscriber_type and p.subscriber_id = v.subscriber_id
+       and p.state in ('active', 'paused') and (v.enrollment_id is null or p.id = v.enrollment_id)
+       and v.occurred_at >= p.started_at
+    offset 0) e
   join dripdrop.sequence_versions n on n.id = e.sequence_version_id
  cross join lateral (
     select coalesce(w.entry ->> 'as', 'cancelled') as ends_as

@@ -7,36 +7,46 @@ select q.id, q.enrollment_id
 on conflict (execution_id) do update set seen = null;
 
 -- name: concerned
--- Whose steps wait for one of these events.
+-- Whose steps wait for one of these events. Each event finds its people, and each of them their row, by index: `offset 0`
+-- keeps it so where nobody has counted the tables yet.
 select distinct e.id
   from dripdrop.events v
-  join dripdrop.enrollments e on e.tenant_key = v.tenant_key and e.subscriber_type = v.subscriber_type
-       and e.subscriber_id = v.subscriber_id and e.state = 'active'
-       and (v.enrollment_id is null or e.id = v.enrollment_id) and v.occurred_at >= e.started_at
-  join dripdrop.execution_queue q on q.enrollment_id = e.id and q.kind <> 'replay' and q.state = 'waiting'
-  join dripdrop.steps st on st.id = q.step_id
+ cross join lateral (
+    select p.id from dripdrop.enrollments p
+     where p.tenant_key = v.tenant_key and p.subscriber_type = v.subscriber_type and p.subscriber_id = v.subscriber_id
+       and p.state = 'active' and (v.enrollment_id is null or p.id = v.enrollment_id) and v.occurred_at >= p.started_at
+    offset 0) e
+ cross join lateral (
+    select q.step_id from dripdrop.execution_queue q
+     where q.enrollment_id = e.id and q.kind <> 'replay' and q.state = 'waiting' offset 0) q
+ cross join lateral (
+    select st.id from dripdrop.steps st
+     where st.id = q.step_id and st.timing ->> 'trigger_event' = v.event_key
+       and v.event_data @> coalesce(st.timing -> 'trigger_data', '{}') offset 0) st
  where v.tenant_key = %(tenant)s::text and v.id = any(%(ids)s::uuid[])
-   and st.timing ->> 'trigger_event' = v.event_key and v.event_data @> coalesce(st.timing -> 'trigger_data', '{}')
  order by e.id;
 
 -- name: look_back
 -- Wakes whose event has come: the oldest since the enrollment began that no earlier wait of it was woken by. Enrollments
 -- are locked before queue rows, in id order; what a worker holds has timed out already.
 with found as materialized (
-    select q.id, q.enrollment_id, happened.id as event_id, happened.event_key
+    select w.id, w.enrollment_id, happened.id as event_id, happened.event_key
       from unnest(%(enrollments)s::uuid[]) as g(id)
-      join dripdrop.execution_queue q on q.enrollment_id = g.id and q.kind <> 'replay' and q.state = 'waiting'
-           and q.worker_id is null
-      join dripdrop.enrollments e on e.id = q.enrollment_id
-      join dripdrop.steps st on st.id = q.step_id
+     cross join lateral (
+        select q.id, q.enrollment_id, q.tenant_key, st.timing, e.subscriber_type, e.subscriber_id, e.started_at
+          from dripdrop.execution_queue q
+          join dripdrop.enrollments e on e.id = q.enrollment_id
+          join dripdrop.steps st on st.id = q.step_id
+         where q.enrollment_id = g.id and q.kind <> 'replay' and q.state = 'waiting' and q.worker_id is null
+        offset 0) w
      cross join lateral (
         select v.id, v.event_key from dripdrop.events v
-         where v.tenant_key = e.tenant_key and v.subscriber_type = e.subscriber_type and v.subscriber_id = e.subscriber_id
-           and v.event_key = st.timing ->> 'trigger_event' and v.occurred_at >= e.started_at
-           and (v.enrollment_id is null or v.enrollment_id = e.id)
-           and v.event_data @> coalesce(st.timing -> 'trigger_data', '{}')
+         where v.tenant_key = w.tenant_key and v.subscriber_type = w.subscriber_type and v.subscriber_id = w.subscriber_id
+           and v.event_key = w.timing ->> 'trigger_event' and v.occurred_at >= w.started_at
+           and (v.enrollment_id is null or v.enrollment_id = w.enrollment_id)
+           and v.event_data @> coalesce(w.timing -> 'trigger_data', '{}')
            and not exists (select 1 from dripdrop.execution_history h
-                            where h.enrollment_id = e.id and h.event_id = v.id and h.kind <> 'replay')
+                            where h.enrollment_id = w.enrollment_id and h.event_id = v.id and h.kind <> 'replay')
          order by v.occurred_at, v.id limit 1) happened
 ), locked as materialized (
     select e.id from dripdrop.enrollments e
