@@ -36,8 +36,6 @@ from dripdrop.operations.delivering import Closing, Opened, Opening
 from dripdrop.operations.dispatching import Judged, Policy
 from dripdrop.rules import gates, links
 from dripdrop.rules.claim import Claim
-from dripdrop.rules.definition import Condition, Transition
-from dripdrop.rules.document import SequenceDocument
 from dripdrop.rules.outcome import Accepted, Rejected, Unknown
 from dripdrop.store import events
 from dripdrop.store.database import configure
@@ -846,14 +844,6 @@ def _(stage: Stage) -> Any:
 @scene("hooking.carry")
 def _(stage: Stage) -> Any:
     return lambda: hooking.carry(NOW, stage.applied.sequence, HOOKED["http_hooks"], KEYS)
-
-
-@reading("hooking.known")
-def _(stage: Stage) -> Any:
-    a_hook(stage)
-    asks = Condition("hook", "seats", ">", 5)
-    document = SequenceDocument("onboarding", "Onboarding", (), (Transition(None, None, "all", (asks,)),))
-    return lambda: hooking.known(GLOBAL, "onboarding", document, None)
 
 
 @scene("authoring.apply", "one with hooks")
