@@ -11,6 +11,7 @@ from unittest.mock import patch
 
 import requests
 from django.conf import settings
+from requests.structures import CaseInsensitiveDict
 
 from dripdrop.channels.email.mail import mailbox
 
@@ -26,6 +27,7 @@ def wire():
         sent.append(request)
         response = requests.Response()
         response.status_code = 202 if "sendgrid" in request.url else 200
+        response.headers = CaseInsensitiveDict({"Content-Type": "application/json", "X-Message-Id": "1"})
         response._content = json.dumps(_ANSWER).encode()
         response.request = request
         return response
@@ -64,7 +66,8 @@ def sends(backend, email, *, metadata=None, tags=(), options=None, **setting):
                 image.add_header("Content-Disposition", "inline", filename=each.filename)
                 image.add_header("Content-ID", f"<{each.content_id}>")
                 message.attach(image)
-        message.metadata = metadata or {}
+        if metadata:
+            message.metadata = metadata
         if tags:
             message.tags = list(tags)
         message.esp_extra = options or {}

@@ -1,0 +1,48 @@
+"""Do the other providers of e-mail keep the contract?"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+
+from tests.channels.test_contract_suite import recorded
+
+from dripdrop.channels.email.mailersend import MailerSendProvider
+from dripdrop.channels.email.resend import ResendProvider
+from dripdrop.channels.webhook import secret_bytes, sign
+from dripdrop.testing.contracts.feedback import FeedbackContract
+from dripdrop.testing.contracts.provider import HttpProviderContract
+from dripdrop.testing.contracts.wire import answer
+
+
+class TestResend(HttpProviderContract, FeedbackContract):
+    provider = ResendProvider
+    credentials = {"api_key": "re_api-key-1"}
+    accepted = answer(200, {"id": "49a3999c-0ce1-4ea6-ab68-afcd6dc2e794"})
+    secrets = {"webhook_secret": "whsec_" + base64.b64encode(b"hook-secret-1").decode()}
+    payloads, inbound = recorded("resend")
+
+    def other_secrets(self):
+        return {"webhook_secret": "whsec_" + base64.b64encode(b"hook-secret-2").decode()}
+
+    def webhook(self, events, secrets, at):
+        body, stamp = json.dumps(events[0]).encode(), str(int(at.timestamp()))
+        identifier = "msg_" + hashlib.sha256(body).hexdigest()[:20]
+        signature = sign(identifier, stamp, body, [secret_bytes(secrets["webhook_secret"])])
+        return body, {"svix-id": identifier, "svix-timestamp": stamp, "svix-signature": signature}
+
+
+class TestMailerSend(HttpProviderContract, FeedbackContract):
+    provider = MailerSendProvider
+    credentials = {"api_key": "mlsn.api-key-1"}
+    accepted = answer(202, None, x_message_id="5e42957d51f1d94a1070a733")
+    secrets = {"webhook_secret": "hook-secret-1"}
+    payloads, inbound = recorded("mailersend")
+    signs_time = False
+
+    def webhook(self, events, secrets, at):
+        body = json.dumps(events[0]).encode()
+        signature = hmac.new(secrets["webhook_secret"].encode(), body, hashlib.sha256).hexdigest()
+        return body, {"signature": signature}
