@@ -50,6 +50,8 @@ class _AsyncSequences(Group):
     draft = Awaited(authoring.draft)
     clone_version = Awaited(authoring.clone_version)
     add_step = Awaited(drafting.add_step)
+    update_step = Awaited(drafting.update_step)
+    remove_step = Awaited(drafting.remove_step)
     add_transition = Awaited(drafting.add_transition)
     add_condition = Awaited(drafting.add_condition)
     validate = Awaited(authoring.validate, "checks")

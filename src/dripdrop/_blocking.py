@@ -49,6 +49,8 @@ class _Sequences(Group):
     draft = Sync(authoring.draft)
     clone_version = Sync(authoring.clone_version)
     add_step = Sync(drafting.add_step)
+    update_step = Sync(drafting.update_step)
+    remove_step = Sync(drafting.remove_step)
     add_transition = Sync(drafting.add_transition)
     add_condition = Sync(drafting.add_condition)
     validate = Sync(authoring.validate, "checks")

@@ -343,6 +343,18 @@ def _(stage: Stage) -> Any:
     )
 
 
+@scene("drafting.update_step")
+def _(stage: Stage) -> Any:
+    (step, *_) = stage.do(cataloguing.steps(NOW, GLOBAL, stage.draft()))
+    return lambda: drafting.update_step(NOW, GLOBAL, step, name="Renamed", timing="in 2 days")
+
+
+@scene("drafting.remove_step")
+def _(stage: Stage) -> Any:
+    (step, *_) = stage.do(cataloguing.steps(NOW, GLOBAL, stage.draft()))
+    return lambda: drafting.remove_step(NOW, GLOBAL, step)
+
+
 @scene("drafting.add_transition")
 def _(stage: Stage) -> Any:
     draft = stage.draft()

@@ -21,8 +21,10 @@ from dripdrop.rules.plain import plain
 from dripdrop.store import sequences
 from dripdrop.store.flow import Flow
 from dripdrop.store.scope import Scope
+from dripdrop.store.sequences import Edition
 
 StepName: TypeAlias = Step | UUID | str
+_KEEP: Any = object()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +69,9 @@ def add_step(
     written = {
         "name": name,
         "channel": channel,
-        "adapter": str(adapter) if adapter else None,
-        "adapter_override": str(adapter_override) if adapter_override else None,
-        "template": {("body" if channel == "sms" else "text"): template} if isinstance(template, str) else template,
+        "adapter": _adapter(adapter),
+        "adapter_override": _adapter(adapter_override),
+        "template": _said(template, channel),
         "config": dict(config or {}),
         "active": active,
     }
@@ -80,6 +82,77 @@ def add_step(
         message = f"Version {edition.number} has a step of the key {key!r} or the position {position} already."
         raise Conflict(message, cure="Choose another.", code="step_taken")
     return replace(step, id=ids[0])
+
+
+def update_step(
+    now: datetime,
+    scope: Scope,
+    step: Step | UUID,
+    *,
+    name: str = _KEEP,
+    channel: str = _KEEP,
+    position: int | None = _KEEP,
+    timing: Timing | Mapping[str, Any] | str | None = _KEEP,
+    template: Mapping[str, Any] | str = _KEEP,
+    adapter: str | UUID | None = _KEEP,
+    adapter_override: str | UUID | None = _KEEP,
+    config: Mapping[str, Any] = _KEEP,
+    active: bool = _KEEP,
+) -> Flow[Step]:
+    """A draft's step with what is given changed, `template` and `config` whole; its key and conditions stay.
+
+    Raises Invalid (with findings), Conflict (`step_taken`), IllegalMove (`version_published`), NotFound.
+    """
+    edition, before = yield from _drafted(scope, step)
+    channel = before.channel if channel is _KEEP else channel
+    written = {
+        "name": before.name if name is _KEEP else name,
+        "channel": channel,
+        "adapter": _adapter(before.adapter if adapter is _KEEP else adapter),
+        "adapter_override": _adapter(before.adapter_override if adapter_override is _KEEP else adapter_override),
+        "template": {} if template is _KEEP else _said(template, channel),
+        "config": dict(before.config if config is _KEEP else config or {}),
+        "active": before.active if active is _KEEP else active,
+    }
+    wanted = replace(_step(before.key, written, before.position if position is _KEEP else position), id=before.id)
+    wanted = replace(wanted, timing=before.timing if timing is _KEEP else reading.read_timing(timing))
+    if template is _KEEP:
+        wanted = replace(wanted, template=before.template, template_type=before.template_type)
+    wanted = yield from _with_adapters(scope, wanted)
+    if not (yield from sequences.update_step(now, edition, wanted)):
+        message = f"Version {edition.number} has a step of the position {wanted.position} already."
+        raise Conflict(message, cure="Choose another.", code="step_taken")
+    return replace(wanted, conditions=before.conditions, gate_mode=before.gate_mode)
+
+
+def remove_step(now: datetime, scope: Scope, step: Step | UUID) -> Flow[None]:
+    """Take a step out of a draft, with its conditions and the ways from and to it.
+
+    Raises IllegalMove (`version_published`), NotFound.
+    """
+    edition, before = yield from _drafted(scope, step)
+    yield from sequences.delete_step(edition, before)
+
+
+def _drafted(scope: Scope, step: Step | UUID) -> Flow[tuple[Edition, Step]]:
+    """The scope's own draft that a step is part of, and the step as it is now."""
+    step_id = step.id if isinstance(step, Step) else step
+    owner = yield from sequences.owner_of(scope, step=step_id)
+    if owner is None:
+        raise NotFound("There is no such step.", cure="Name one of a draft's: drip.sequences.steps(version).")
+    edition = yield from owning.own_draft(scope, owner)
+    found = (yield from sequences.load_version(edition.id)).step_by_id(step_id)
+    assert found is not None
+    return edition, found
+
+
+def _said(template: Mapping[str, Any] | str, channel: str) -> Mapping[str, Any]:
+    """A bare text is the message's body."""
+    return {("body" if channel == "sms" else "text"): template} if isinstance(template, str) else template
+
+
+def _adapter(named: str | UUID | None) -> str | None:
+    return str(named) if named else None
 
 
 def _step(key: str, written: Mapping[str, Any], position: int | None) -> Step:

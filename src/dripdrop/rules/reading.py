@@ -169,7 +169,8 @@ class _Reader:
         fields = {name: written[name] for name in TEMPLATE_KEYS if name in written}
         own = written.get("template")
         if isinstance(own, dict):
-            return "inline", {**own, **fields}
+            fit = self.fitting(own, {**{name: {} for name in own}, **keys.TEMPLATE}, (*at, "template"))
+            return "inline", {**fit, **fields}
         if isinstance(own, str):
             module, colon, function = own.partition(":")
             if not (module and colon and function):

@@ -200,6 +200,17 @@ def insert_steps(now: datetime, version: Edition, steps: Series[Step]) -> Flow[l
     return ids
 
 
+def update_step(now: datetime, version: Edition, step: Step) -> Flow[bool]:
+    """Whether the step now is as given, but for its key and conditions; not where its position is taken."""
+    rows = dumps([parts.step_row(step.id, step)])
+    return (yield from SQL.one("update_step", now=now, tenant=version.tenant_key, rows=rows)) is not None
+
+
+def delete_step(version: Edition, step: Step) -> Flow[bool]:
+    """Whether it was there; its conditions and the ways from and to it go with it."""
+    return (yield from SQL.one("delete_step", id=step.id, tenant=version.tenant_key)) is not None
+
+
 def insert_transitions(
     now: datetime, version: Edition, ways: Series[Transition], steps: Mapping[str, UUID]
 ) -> Flow[list[UUID]]:

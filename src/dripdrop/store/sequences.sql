@@ -137,6 +137,27 @@ select r.id, %(version_id)s::uuid, %(tenant)s::text, r.name, r.key, r.position, 
 on conflict do nothing
 returning id;
 
+-- name: update_step
+-- Its key stays: ways name the step by its id, and people read it in reports.
+update dripdrop.steps s
+   set name = r.name, position = r.position, channel = r.channel, timing = r.timing,
+       template_type = r.template_type::dripdrop.template_type, template_content = r.template_content,
+       template_module = r.template_module, template_function = r.template_function,
+       channel_adapter_id = r.channel_adapter_id, adapter_override_id = r.adapter_override_id, config = r.config,
+       active = r.active, updated_at = %(now)s::timestamptz
+  from jsonb_to_recordset(%(rows)s::jsonb) as r
+       (id uuid, name text, position integer, channel text, timing jsonb, template_type text, template_content jsonb,
+        template_module text, template_function text, channel_adapter_id uuid, adapter_override_id uuid, config jsonb,
+        active boolean)
+ where s.id = r.id and s.tenant_key = %(tenant)s::text
+   and not exists (select 1 from dripdrop.steps o
+                    where o.sequence_version_id = s.sequence_version_id and o.id <> s.id and o.position = r.position)
+returning s.id;
+
+-- name: delete_step
+-- Its conditions and the ways from and to it go with it.
+delete from dripdrop.steps where id = %(id)s::uuid and tenant_key = %(tenant)s::text returning id;
+
 -- name: insert_transitions
 insert into dripdrop.step_transitions
     (id, sequence_version_id, tenant_key, from_step_id, to_step_id, condition_mode, priority, inserted_at, updated_at)
