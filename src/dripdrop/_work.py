@@ -138,7 +138,7 @@ class Work:
         if isinstance(made, Rejected):
             return made
         try:
-            config = await runtime.with_token(adapter, runtime.call_config(adapter, now))
+            config = await runtime.with_token(adapter, runtime.call_config(adapter, now, runtime.config().public_url))
         except TokenError as error:
             return Rejected(error.kind, "adapter", detail={"reason": "token", "why": error.reason})
         return await sending.send_test(

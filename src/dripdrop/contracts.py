@@ -30,13 +30,17 @@ if TYPE_CHECKING:
 Config: TypeAlias = Mapping[str, Any]
 """Made at each call: the adapter's config, then its opened credentials, then settings.
 
-With `now` (aware datetime); `token` (fetched from the adapter's `token_source`, a text); in a webhook also `url` and
+With `now` (aware datetime); `token` (fetched from the adapter's `token_source`, a text); for a delivery `webhook_url`
+(where this adapter's webhooks come in, absent where the public address is not known); in a webhook also `url` and
 `method` as the provider sees them, `remote` (the caller's address or None), `documents` (URL -> bytes, what `needs`
 asked for) and `webhook_replay_skew_seconds`.
 """
 
 DELIVERY_KEY = "dripdrop_delivery_id"
 """The name under which a provider carries `delivery.id` as its metadata, and by which feedback finds its way back."""
+
+QUERY = ":query"
+"""Among the headers that `parse_events` is given: the query of the URL that was called, where it had one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -368,6 +372,7 @@ __all__ = [
     "OnDoubt",
     "Outcome",
     "Provider",
+    "QUERY",
     "Rejected",
     "Scheduler",
     "Sends",

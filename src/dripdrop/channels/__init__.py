@@ -20,6 +20,8 @@ _PROVIDERS = {
     "email.resend": "email.resend:ResendProvider",
     "email.sendgrid": "email.sendgrid:SendGridProvider",
     "email.smtp": "smtp:SmtpProvider",
+    "sms.aws_sns": "sms.aws_sns:AwsSnsProvider",
+    "sms.twilio": "sms.twilio:TwilioProvider",
     "webhook.default": "webhook:WebhookProvider",
 }
 _TOKEN_SOURCES = {

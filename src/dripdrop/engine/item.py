@@ -93,7 +93,7 @@ class Item:
             return
         try:
             provider = self.runtime.provider(adapter)
-            config = self.runtime.call_config(adapter, claim.now)
+            config = self.runtime.call_config(adapter, claim.now, self.config.public_url)
         except DripDropError as error:
             await self.close(Rejected("temporary", "adapter", detail={"reason": error.code}))
             return

@@ -95,13 +95,16 @@ class Runtime:
         except DripDropError:
             return Neither()
 
-    def call_config(self, adapter: Adapter, now: datetime) -> Mapping[str, Any]:
-        """What a provider is handed: the adapter's config, its opened credentials, and the time."""
+    def call_config(self, adapter: Adapter, now: datetime, public_url: str | None = None) -> Mapping[str, Any]:
+        """What a provider is handed: the adapter's config, its opened credentials, the time, and where it may call."""
         known = self._opened.get(adapter.id)
         if known is None or known[0] != adapter.updated_at:
             known = (adapter.updated_at, {**adapter.config, **adapters.credentials(adapter, self.vault())})
             self._opened[adapter.id] = known
-        return {**known[1], "now": now}
+        if not public_url:
+            return {**known[1], "now": now}
+        place = f"{public_url.rstrip('/')}/webhooks/{adapter.provider}/{adapter.id}"
+        return {"webhook_url": place, **known[1], "now": now}
 
     async def with_token(self, adapter: Adapter, config: Mapping[str, Any]) -> Mapping[str, Any]:
         """The config with the token of the adapter's `token_source`, where it names one; raises `TokenError`."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from dripdrop.contracts import QUERY
 from dripdrop.errors import DripDropError, Invalid, NotFound, Unauthorized
 from dripdrop.operations.provisioning import Known, nobody
 from dripdrop.store import adapters, inbox
@@ -19,7 +20,7 @@ from dripdrop.store.scope import Scope
 # What a parser may ask for later. Everything else may be a secret, however a provider spells it.
 KEPT_HEADERS = frozenset({
     "content-type", "content-encoding", "user-agent", "date", "x-amz-sns-message-type", "x-amz-sns-message-id",
-    "x-amz-sns-topic-arn",
+    "x-amz-sns-topic-arn", QUERY,
 })  # fmt: skip
 LARGEST_PAGE = 1000
 

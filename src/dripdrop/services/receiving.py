@@ -13,7 +13,7 @@ from uuid import UUID
 from dripdrop.channels.http import Sender
 from dripdrop.channels.listening import listens
 from dripdrop.config import Config
-from dripdrop.contracts import HttpRequest, HttpResponse, MaybeSent, NotSent, Verified, WebhookRequest
+from dripdrop.contracts import QUERY, HttpRequest, HttpResponse, MaybeSent, NotSent, Verified, WebhookRequest
 from dripdrop.errors import Invalid, NotFound, Unauthorized
 from dripdrop.operations import receiving
 from dripdrop.plugins import slug
@@ -110,7 +110,9 @@ class Receiver:
         if request.method == "GET":
             raise Refusal(405, "no_handshake")
         once = verified.once if isinstance(verified, Verified) else ()
-        await self.run(lambda at: receiving.accept(at, adapter, request.headers, request.body, once=once))
+        query = urlsplit(request.url).query
+        headers = {**request.headers, QUERY: query} if query else request.headers
+        await self.run(lambda at: receiving.accept(at, adapter, headers, request.body, once=once))
         acknowledge = getattr(plugin, "acknowledge", None)
         return _answer(acknowledge(request)) if acknowledge is not None else Received(200)
 
