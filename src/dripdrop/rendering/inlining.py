@@ -86,7 +86,11 @@ def _new(extra: str, inlining: bool) -> Any:
     except ImportError:
         raise MissingExtra("Inlining styles", "mjml") from None
     return CSSInliner(
-        inline_style_tags=inlining, keep_style_tags=True, load_remote_stylesheets=False, extra_css=extra or None
+        inline_style_tags=inlining,
+        keep_style_tags=True,
+        keep_link_tags=True,
+        load_remote_stylesheets=False,
+        extra_css=extra or None,
     )
 
 

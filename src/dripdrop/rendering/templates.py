@@ -91,7 +91,7 @@ class Template:
 
     def _general(self, variables: Mapping[str, Any], missing: Callable[[str], Any] | None, path: str) -> str:
         context = Context(self._bound, globals=variables)
-        buffer = LimitedStringIO(limit=MAX_OUTPUT)
+        buffer = LimitedStringIO(limit=MAX_OUTPUT, newline="")
         try:
             for node in self._bound.nodes:
                 node.render(context, buffer)

@@ -167,7 +167,7 @@ def _written(template: str, variables: Mapping[str, Any], path: str) -> tuple[li
     except (LiquidError, RecursionError) as trouble:
         raise invalid(problem_of(trouble), path) from None
     context = _Collecting(bound, globals=variables)
-    buffer = LimitedStringIO(limit=MAX_OUTPUT)
+    buffer = LimitedStringIO(limit=MAX_OUTPUT, newline="")
     try:
         for node in bound.nodes:
             node.render(context, buffer)
