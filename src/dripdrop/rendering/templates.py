@@ -19,6 +19,7 @@ from liquid.template import BoundTemplate
 
 from dripdrop.rendering.environment import MAX_OUTPUT, Context, environment
 from dripdrop.rendering.problems import MAX_TEMPLATE, Problem, invalid
+from dripdrop.rendering.readable import unreadable
 
 _TOO_LARGE = f"A template may have {MAX_TEMPLATE} characters at most"
 
@@ -109,10 +110,15 @@ def compile_template(text: str, *, escape: bool = False, trusted: bool = True, p
     """The template of a text; equal texts are compiled once. Raises `Invalid` (`template`) where it cannot be read."""
     if len(text) > MAX_TEMPLATE:
         raise invalid(Problem(_TOO_LARGE), path)
+    if problem := _unreadable(text):
+        raise invalid(problem, path)
     try:
         return _compiled(text, escape, trusted)
     except (LiquidError, RecursionError) as trouble:
         raise invalid(problem_of(trouble), path) from None
+
+
+_unreadable = lru_cache(maxsize=4096)(unreadable)
 
 
 @lru_cache(maxsize=4096)
@@ -141,6 +147,8 @@ def check_template(text: str, *, escape: bool = False, trusted: bool = True) -> 
     """Everything wrong with a template before it is ever used: syntax, and filters that do not exist."""
     if len(text) > MAX_TEMPLATE:
         return [Problem(_TOO_LARGE)]
+    if problem := _unreadable(text):
+        return [problem]
     try:
         used = _compiled(text, escape, trusted).filters()
     except (LiquidError, RecursionError) as trouble:

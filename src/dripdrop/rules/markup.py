@@ -13,8 +13,8 @@ Context: TypeAlias = Literal["words", "tag", "comment", "style"]
 _OPENING = re.compile(r"\{[{%]")
 # No brace stands in an expression outside its quotes: `{{a|b}|{c|d}}` is no Liquid.
 _OUTPUT = re.compile(r"""\{\{(?:[^{}"']|"[^"]*+"|'[^']*+')*+\}\}""")
-_VERBATIM = re.compile(r"\{%-?\s*(raw|comment)\b")
-_VERBATIM_ENDS = {name: re.compile(rf"\{{%-?\s*end{name}\b[^%]*+%\}}") for name in ("raw", "comment")}
+_VERBATIM = re.compile(r"\{%-?\s*(raw|comment|doc)\b")
+_VERBATIM_ENDS = {name: re.compile(rf"\{{%-?\s*end{name}\b[^%]*+%\}}") for name in ("raw", "comment", "doc")}
 _TAG_BEGINS = re.compile(r"<(?=[a-zA-Z/!?])")
 _NAME = re.compile(r"<([a-zA-Z][\w:.-]*)")
 _IN_TAG = re.compile(r"""[>"']""")
