@@ -76,6 +76,8 @@ class Work:
                     public=public,
                     trusted=scope.tenant == "",
                     modules=self.core.modules,
+                    # A tenant's definition runs none of the host's code before the host has looked at it.
+                    resolve=resolve_template if scope.tenant == "" else None,
                     http_allow=self.core.config().http_allow,
                 )
             case "keyring":

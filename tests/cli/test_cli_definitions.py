@@ -265,3 +265,33 @@ def test_findings_of_toml_and_json_have_places_too(bare, tmp_path):
     (tmp_path / "j.json").write_text('{"sequence": "j",\n "steps": {"a": {"channel": "emial", "text": "x"}}}')
     found = bare("validate", "t.toml", "j.json", "--json").json["findings"]
     assert [(each["code"], each["line"]) for each in found] == [("unknown_channel", 3), ("unknown_channel", 2)]
+
+
+def test_people_inside_stay_or_move_by_choice(welcome, ann, tmp_path):
+    changed = WELCOME.replace("Still there?", "Are you there?")
+    (tmp_path / "w.yaml").write_text(changed)
+    assert welcome("apply", "w.yaml", "--json").json["applied"][0]["people"] is None
+    dry = welcome("apply", "w.yaml", "--inside", "move", "--dry-run", "--json").json["applied"][0]
+    assert dry["people"] == {"in other versions": 1}
+    moved = welcome("apply", "w.yaml", "--inside", "move", "--json").json["applied"][0]
+    assert (moved["version"], moved["people"]["moved"]) == (2, 1)
+    assert welcome("apply", "w.yaml", "--inside", "move", "--json").json["applied"][0]["people"]["moved"] == 0
+
+
+def test_whose_step_is_gone_is_left_and_told_of(welcome, ann, tmp_path):
+    (tmp_path / "w.yaml").write_text("sequence: welcome\nsteps:\n  other: {channel: sms, body: Hi}\n")
+    said = welcome("apply", "w.yaml", "--inside", "move")
+    assert "1 left: their step is gone" in said.out
+
+
+def test_the_function_of_a_template_is_looked_for_where_the_app_is(typed, tmp_path):
+    (tmp_path / "mailapp.py").write_text(
+        "import os\nfrom dripdrop import DripDrop\ndef hello(data, hooks, config): return {}\n"
+        "drip = DripDrop(os.environ['DRIPDROP_DATABASE_URL'])\n"
+    )
+    (tmp_path / "m.yaml").write_text("sequence: m\nsteps:\n  a: {channel: email, template: 'mailapp:helo'}\n")
+    assert typed("validate", "m.yaml").status == 0
+    found = typed("validate", "m.yaml", "--app", "mailapp:drip", "--json").json["findings"]
+    assert [(each["code"], each["line"]) for each in found] == [("template_module", 3)]
+    (tmp_path / "m.yaml").write_text("sequence: m\nsteps:\n  a: {channel: email, template: 'mailapp:hello'}\n")
+    assert typed("validate", "m.yaml", "--app", "mailapp:drip").status == 0

@@ -107,7 +107,7 @@ FAILING: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("repeat", {"a": {**EMAIL, "timing": {"event": "booked"}, "repeat": True}}, {}),
     ("late", {"a": {**EMAIL, "late": "never"}}, {}),
     ("exit_on", {"a": EMAIL}, {"exit_on": [{"event": " "}]}),
-    ("unsupported_here", {"a": {**EMAIL, "reply_behavior": "pause_enrollment"}}, {}),
+    ("unsupported_here", {"a": {**EMAIL, "concurrency": {"channel": 5}}}, {}),
     ("spintax_unbalanced", {"a": {**EMAIL, "spintax": True, "subject": "{Hi|Hello"}}, {}),
     ("locale", {"a": {**EMAIL, "locales": {"german language": {"subject": "Servus"}}}}, {}),
     ("locale_subject", {"a": {**EMAIL, "locales": {"de": {"text": "Servus"}}}}, {}),

@@ -74,6 +74,7 @@ def _sequence(document: SequenceDocument) -> Found:
 def _step(document: SequenceDocument, step: Step, at: Path, known: Checks) -> Found:
     yield from content.channel(document, step, at, known.channels)
     yield from content.content(document, step, at)
+    yield from content.function(document, step, at, known)
     yield from addressing.addressing(document, step, at)
     yield from times.timing(document, step, at)
     yield from waiting.recurrence(document, step, at)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
+from typing import Any
 
 from dripdrop.hooks.python import Modules
 from dripdrop.rendering import wire
@@ -19,12 +20,13 @@ def checks(
     public: bool = True,
     trusted: bool = True,
     modules: Modules | None = None,
+    resolve: Callable[[str, str], Any] | None = None,
     http_allow: Iterable[str] = (),
 ) -> Checks:
     """What this house can look into: templates, our channels and those of plug-ins, links to unsubscribe.
 
-    `modules` finds hook modules where the host's code is at hand. A tenant's authors are not `trusted`: they may not
-    write markup past the escaping.
+    Where the host's code is at hand, `modules` finds hook modules and `resolve` the functions of module templates. A
+    tenant's authors are not `trusted`: they may not write markup past the escaping.
     """
     template, markup = partial(check_template, trusted=trusted), partial(check_markup, trusted=trusted)
     return Checks(
@@ -32,8 +34,18 @@ def checks(
         variables=variables_of,
         markup=markup,
         hooks=None if modules is None else modules.problem,
+        function=None if resolve is None else partial(_problem, resolve),
         channels=(*CHANNELS, *sorted({*channels} - {*CHANNELS})),
         public=public,
         endpoint=partial(wire.check, path="http_hooks"),
         http_allow=tuple(http_allow),
     )
+
+
+def _problem(resolve: Callable[[str, str], Any], module: str, function: str) -> str | None:
+    """What is wrong with the function of a module template, as a sentence; None is well."""
+    try:
+        found = resolve(module, function)
+    except Exception as trouble:  # the import runs the host's own code
+        return f"{module[:80]}:{function[:80]} cannot be imported here: {type(trouble).__name__}."
+    return None if callable(found) else f"{module[:80]}:{function[:80]} is no function."

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from dripdrop.rules.checks.common import CheckTemplate, Found, blank, nearest
+from dripdrop.rules.checks.common import Checks, CheckTemplate, Found, blank, nearest
 from dripdrop.rules.definition import Step
 from dripdrop.rules.document import Path, SequenceDocument
 
@@ -28,6 +28,15 @@ def channel(document: SequenceDocument, step: Step, at: Path, channels: Collecti
     if step.adapter and step.adapter_override:
         message = "`adapter` and `adapter_override` exclude each other."
         yield document.finding("two_adapters", (*at, "adapter_override"), message, "Keep one of them.")
+
+
+def function(document: SequenceDocument, step: Step, at: Path, known: Checks) -> Found:
+    """The function of a module template, where the host's code is at hand."""
+    if step.template_type == "module" and known.function is not None:
+        problem = known.function(str(step.template.get("module") or ""), str(step.template.get("function") or ""))
+        if problem is not None:
+            cure = "Name a function as module:function, importable here (see --app)."
+            yield document.finding("template_module", (*at, "template"), problem, cure)
 
 
 def content(document: SequenceDocument, step: Step, at: Path) -> Found:
