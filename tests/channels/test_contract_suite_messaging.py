@@ -9,9 +9,12 @@ from urllib.parse import parse_qsl, urlencode
 
 from tests.channels.test_recordings import FILES, call
 
+from dripdrop.channels.chat.slack import SlackApiProvider, SlackWebhookProvider
+from dripdrop.channels.chat.telegram import TelegramProvider
+from dripdrop.channels.chat.whatsapp import WhatsAppProvider
 from dripdrop.channels.sms.aws_sns import AwsSnsProvider
 from dripdrop.channels.sms.twilio import TwilioProvider
-from dripdrop.rules.message import Sms
+from dripdrop.rules.message import Chat, Sms
 from dripdrop.testing.contracts.feedback import FeedbackContract
 from dripdrop.testing.contracts.provider import HttpProviderContract
 from dripdrop.testing.contracts.wire import answer
@@ -71,3 +74,70 @@ class TestAwsSns(HttpProviderContract):
     message = Sms(ANN, WORDS)
     recipient = ANN
     accepted = answer(200, b"<R><PublishResult><MessageId>m1</MessageId></PublishResult></R>")
+
+
+class TestSlackWebhook(HttpProviderContract):
+    provider = SlackWebhookProvider
+    credentials = {"url": "https://hooks.slack.com/services/T0/B0/webhook-1"}
+    other_credentials = {"url": "https://hooks.slack.com/services/T0/B0/webhook-2"}
+    message = Chat(None, WORDS, {"blocks": []})
+    accepted = answer(200, b"ok")
+
+
+class TestSlackApi(HttpProviderContract, FeedbackContract):
+    provider = SlackApiProvider
+    credentials = {"bot_token": "xoxb-token-12345"}
+    message = Chat("U061F7AUR", WORDS)
+    recipient = "U061F7AUR"
+    accepted = answer(200, {"ok": True, "channel": "D024BE91L", "ts": "1503435956.000247"})
+    secrets = {"signing_secret": "signing-secret-1"}
+    payloads, inbound = recorded("api")
+
+    def webhook(self, events, secrets, at):
+        body, stamp = json.dumps(events[0]).encode(), str(int(at.timestamp()))
+        digest = hmac.digest(secrets["signing_secret"].encode(), b"v0:%s:%s" % (stamp.encode(), body), "sha256")
+        return body, {"x-slack-request-timestamp": stamp, "x-slack-signature": f"v0={digest.hex()}"}
+
+
+class TestTelegram(HttpProviderContract, FeedbackContract):
+    provider = TelegramProvider
+    credentials = {"bot_token": "123456:ABC-DEF1234ghIkl"}
+    message = Chat("471100012", WORDS)
+    recipient = "471100012"
+    accepted = answer(200, {"ok": True, "result": {"message_id": 42, "chat": {"id": 471100012}}})
+    throttled = answer(429, {"ok": False, "error_code": 429, "parameters": {"retry_after": 7}})
+    secrets = {"webhook_secret": "webhook-secret-1"}
+    payloads, inbound = recorded("bot_api")
+    # Only what a person answers names a message of ours.
+    payloads = [*payloads, *(json.loads(body) for body, _ in inbound)]
+    signs_body = signs_time = False
+
+    def webhook(self, events, secrets, at):
+        return json.dumps(events[0]).encode(), {"x-telegram-bot-api-secret-token": secrets["webhook_secret"]}
+
+
+class TestWhatsApp(HttpProviderContract, FeedbackContract):
+    provider = WhatsAppProvider
+    credentials = {"access_token": "EAAG-token-12345", "phone_number_id": "106540352242922"}
+    other_credentials = {"access_token": "EAAG-other-67890", "phone_number_id": "206540352242922"}
+    message = Chat(ANN, WORDS)
+    recipient = ANN
+    accepted = answer(200, {"messaging_product": "whatsapp", "messages": [{"id": "wamid.HBgL"}]})
+    secrets = {"app_secret": "app-secret-1"}
+    payloads, inbound = recorded("cloud_api")
+    payloads = [
+        event
+        for payload in payloads
+        for kind in ("statuses", "user_preferences")
+        for event in payload["entry"][0]["changes"][0]["value"].get(kind, ())
+    ]
+    signs_time = False
+    batches = True
+
+    def webhook(self, events, secrets, at):
+        value = {"metadata": {"display_phone_number": "15550783881"}, "statuses": [], "user_preferences": []}
+        for event in events:
+            value["user_preferences" if "category" in event else "statuses"].append(event)
+        body = json.dumps({"entry": [{"changes": [{"field": "messages", "value": value}]}]}).encode()
+        digest = hmac.digest(secrets["app_secret"].encode(), body, "sha256")
+        return body, {"x-hub-signature-256": f"sha256={digest.hex()}"}

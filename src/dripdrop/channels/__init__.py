@@ -22,7 +22,11 @@ _PROVIDERS = {
     "email.smtp": "smtp:SmtpProvider",
     "sms.aws_sns": "sms.aws_sns:AwsSnsProvider",
     "sms.twilio": "sms.twilio:TwilioProvider",
+    "slack.api": "chat.slack:SlackApiProvider",
+    "slack.webhook": "chat.slack:SlackWebhookProvider",
+    "telegram.bot_api": "chat.telegram:TelegramProvider",
     "webhook.default": "webhook:WebhookProvider",
+    "whatsapp.cloud_api": "chat.whatsapp:WhatsAppProvider",
 }
 _TOKEN_SOURCES = {
     "client_credentials": "token_sources:ClientCredentialsSource",

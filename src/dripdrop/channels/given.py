@@ -6,6 +6,8 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Any, NoReturn, TypeVar
 
+import orjson
+
 from dripdrop.contracts import Config, Delivery
 from dripdrop.rules.addresses import refuse
 from dripdrop.rules.message import Chat, Sms
@@ -44,6 +46,14 @@ def number(channel: str, text: str, path: str = "to") -> str:
     return found
 
 
+def json_bytes(body: Any) -> bytes:
+    """The body of a call; raises `Invalid` (`payload`) for values that JSON has not."""
+    try:
+        return orjson.dumps(body, default=_plain, option=orjson.OPT_NON_STR_KEYS)
+    except (TypeError, ValueError):
+        refuse("payload", "payload", "A field of the message is no JSON.", "Use JSON values only.")
+
+
 def unsupported(feature: str) -> NoReturn:
     """Refuse by name what a provider cannot carry: nothing is dropped in silence."""
     refuse("unsupported", feature, f"The provider cannot carry {feature}.", "Leave it out, or use another provider.")
@@ -60,3 +70,9 @@ def only(extra: Mapping[str, Any], known: Collection[str]) -> dict[str, Any]:
 def options(delivery: Delivery, config: Config) -> dict[str, Any]:
     """The provider's own settings: `provider_options` of the adapter, then of the step."""
     return {**(config.get("provider_options") or {}), **(delivery.step.config.get("provider_options") or {})}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError
