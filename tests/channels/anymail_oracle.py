@@ -38,11 +38,36 @@ def wire():
 
 def sends(backend, email, *, metadata=None, tags=(), options=None, **setting):
     """The request that anymail's backend makes for our `Email`."""
+    with wire() as sent:
+        send(backend, email, metadata=metadata, tags=tags, options=options, **setting)
+    (request,) = sent
+    return request
+
+
+def boto_params(email, *, options=None):
+    """What anymail hands to boto3 for SendEmail of SES."""
+    given = []
+
+    class Client:
+        def send_email(self, **params):
+            given.append(params)
+            return {"MessageId": "1"}
+
+        def close(self):
+            pass
+
+    with patch("boto3.session.Session.client", lambda *_, **__: Client()):
+        send("amazon_ses", email, options=options)
+    return given[0]
+
+
+def send(backend, email, *, metadata=None, tags=(), options=None, **setting):
+    """Have anymail's backend send our `Email`."""
     if not settings.configured:
         settings.configure()
     from django.core.mail import EmailMultiAlternatives, get_connection
 
-    with wire() as sent, warnings.catch_warnings():
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that anymail supports SendGrid no more is not our question
         connection = get_connection(f"anymail.backends.{backend}.EmailBackend", **setting)
         message = EmailMultiAlternatives(
@@ -72,8 +97,6 @@ def sends(backend, email, *, metadata=None, tags=(), options=None, **setting):
             message.tags = list(tags)
         message.esp_extra = options or {}
         message.send()
-    (request,) = sent
-    return request
 
 
 def basic(user, password):

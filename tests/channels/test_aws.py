@@ -69,6 +69,7 @@ def test_the_secret_does_not_travel():
     [
         ("eu-central-1", "https://sns.eu-central-1.amazonaws.com"),
         ("cn-north-1", "https://sns.cn-north-1.amazonaws.com.cn"),
+        ("eusc-de-east-1", "https://sns.eusc-de-east-1.amazonaws.eu"),
     ],
 )
 def test_an_endpoint_is_the_regions(region, url):
@@ -121,4 +122,5 @@ def test_a_gateways_error_is_a_doubt():
 def test_credentials_name_what_is_missing_and_what_is_no_region():
     assert aws.credential_problems(CONFIG) == []
     assert [field for field, _ in aws.credential_problems({})] == ["region", "access_key", "secret"]
+    assert aws.credential_problems({**CONFIG, "region": "eusc-de-east-1"}) == []
     assert aws.credential_problems({**CONFIG, "region": "Frankfurt"})[0][0] == "region"

@@ -141,6 +141,12 @@ def test_sendgrids_suffix_is_taken_off() -> None:
     assert Candidate(key="14c5d75ce93") not in threads.of_delivery(None, "14c5d75ce93.dfd", provider="mailgun")
 
 
+def test_a_reply_to_what_ses_sent_names_its_id_at_a_domain_of_its_own() -> None:
+    for domain in ("email.amazonses.com", "eu-central-1.amazonses.com"):
+        assert Candidate(key="010701e9") in threads.of_reply(f"<010701e9@{domain}>")
+    assert Candidate(key="010701e9") not in threads.of_reply("<010701e9@notamazonses.com>")
+
+
 def report(kind: str, part: str, fields: str, original: str) -> bytes:
     """A multipart/report as mail servers write it (RFC 6522)."""
     return (

@@ -19,6 +19,7 @@ _PROVIDERS = {
     "email.postmark": "email.postmark:PostmarkProvider",
     "email.resend": "email.resend:ResendProvider",
     "email.sendgrid": "email.sendgrid:SendGridProvider",
+    "email.ses": "email.ses:SesProvider",
     "email.smtp": "smtp:SmtpProvider",
     "sms.aws_sns": "sms.aws_sns:AwsSnsProvider",
     "sms.twilio": "sms.twilio:TwilioProvider",

@@ -25,8 +25,9 @@ CREDENTIALS = ("region", "access_key", "secret")
 
 _ALGORITHM = "AWS4-HMAC-SHA256"
 _UNRESERVED = "-_.~"
-_REGION = re.compile(r"[a-z]{2}(?:-[a-z]+)+-\d+")
+_REGION = re.compile(r"[a-z]{2,4}(?:-[a-z]+)+-\d+")
 _PORTS = {"http": 80, "https": 443}
+_SUFFIXES = {"cn": "amazonaws.com.cn", "eusc": "amazonaws.eu"}
 _CODE = re.compile(rb"<Code>([A-Za-z.]{1,100})</Code>")
 # Said with 400 by some services, so the status alone would refuse the message for good.
 _THROTTLED = frozenset(
@@ -69,10 +70,14 @@ def signed(request: HttpRequest, config: Config, service: str) -> HttpRequest:
 
 
 def endpoint(config: Config, service: str) -> str:
-    """https://SERVICE.REGION.amazonaws.com, in China below .cn; the adapter's `base_url` where it names one."""
+    """https://SERVICE.REGION.amazonaws.com (or as the region's partition has it); `base_url` of the adapter first."""
     region = str(config["region"])
-    suffix = ".cn" if region.startswith("cn-") else ""
-    return str(config.get("base_url") or f"https://{service}.{region}.amazonaws.com{suffix}").rstrip("/")
+    return str(config.get("base_url") or f"https://{service}.{region}.{suffix(region)}").rstrip("/")
+
+
+def suffix(region: str) -> str:
+    """The domain of a region's partition: amazonaws.com, but in China and in the European Sovereign Cloud."""
+    return _SUFFIXES.get(region.partition("-")[0], "amazonaws.com")
 
 
 def error_name(response: HttpResponse) -> str:

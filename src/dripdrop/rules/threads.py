@@ -68,6 +68,11 @@ def _keys(text: str | None, provider: str) -> list[Candidate]:
         # X-Message-Id of the send is what stands before the first dot of sg_message_id.
         # https://www.twilio.com/docs/sendgrid/for-developers/tracking-events/event#sg_message_id
         spelt.append(key.partition(".")[0])
+    local, _, domain = key.partition("@")
+    if domain == "amazonses.com" or domain.endswith(".amazonses.com"):
+        # SES writes a Message-ID of its own: its id, at a domain of its own.
+        # https://docs.aws.amazon.com/ses/latest/dg/header-fields.html
+        spelt.append(local)
     return [*([Candidate(execution=own)] if own else []), *(Candidate(key=each) for each in spelt)]
 
 

@@ -7,14 +7,24 @@ import hashlib
 import hmac
 import json
 
+from tests.channels import sns_topic
 from tests.channels.test_contract_suite import recorded
 
 from dripdrop.channels.email.mailersend import MailerSendProvider
 from dripdrop.channels.email.resend import ResendProvider
+from dripdrop.channels.email.ses import SesProvider
 from dripdrop.channels.webhook import secret_bytes, sign
 from dripdrop.testing.contracts.feedback import FeedbackContract
 from dripdrop.testing.contracts.provider import HttpProviderContract
 from dripdrop.testing.contracts.wire import answer
+
+
+def told(message):
+    """The event in a message of SNS; {} where it is none."""
+    try:
+        return json.loads(message["Message"])
+    except ValueError:
+        return {}
 
 
 class TestResend(HttpProviderContract, FeedbackContract):
@@ -46,3 +56,26 @@ class TestMailerSend(HttpProviderContract, FeedbackContract):
         body = json.dumps(events[0]).encode()
         signature = hmac.new(secrets["webhook_secret"].encode(), body, hashlib.sha256).hexdigest()
         return body, {"signature": signature}
+
+
+class TestSes(HttpProviderContract, FeedbackContract):
+    provider = SesProvider
+    credentials = {"region": "eu-central-1", "access_key": "AKIDEXAMPLE", "secret": "secret-key-1"}
+    other_credentials = {"region": "us-east-1", "access_key": "AKIDOTHER00", "secret": "other-secret-1"}
+    accepted = answer(200, {"MessageId": "010701e9aedb9a"})
+    config = {name: value for name, value in sns_topic.trusting().items() if name in ("sns_ca", "documents")}
+    secrets = {"sns_topic_arn": sns_topic.ARN}
+    payloads, inbound = recorded("ses")
+    payloads = [each for each in map(told, payloads) if each]
+    signs_body = False  # fields of it are signed, and not its octets: tests/channels/test_sns_messages.py
+
+    def other_secrets(self):
+        return {"sns_topic_arn": "arn:aws:sns:eu-central-1:123456789012:other"}
+
+    def webhook(self, events, secrets, at):
+        made = sns_topic.message(events[0], arn=secrets["sns_topic_arn"], at=at)
+        return json.dumps(made).encode(), {"content-type": "text/plain; charset=UTF-8"}
+
+    def unsigned(self, events):
+        made = sns_topic.message(events[0])
+        return json.dumps({name: value for name, value in made.items() if name != "Signature"}).encode(), {}

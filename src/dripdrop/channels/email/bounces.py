@@ -11,11 +11,13 @@ from dripdrop.rules.feedback import Severity, Status
 _MESSAGE = frozenset(("MessageTooLarge", "ContentRejected", "AttachmentRejected"))
 
 
-def meaning(kind: str, sub_kind: str) -> tuple[Status, Severity]:
+def meaning(kind: str, sub_kind: str) -> tuple[Status, Severity | None]:
     """Status and severity of a bounce of this type (Permanent, Transient, Undetermined) and subtype.
 
     Only `Permanent` speaks against the address: Amazon itself says to remove it then.
     """
+    if sub_kind == "UnsubscribedRecipient":
+        return "unsubscribed", None
     if sub_kind in _MESSAGE:
         return "blocked", "permanent" if kind == "Permanent" else "temporary"
     return "bounced", "permanent" if kind == "Permanent" else "temporary"

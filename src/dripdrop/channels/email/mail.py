@@ -6,6 +6,7 @@ import re
 from base64 import b64encode
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any, NoReturn
 
 from dripdrop.contracts import DELIVERY_KEY, Config, Delivery
@@ -42,6 +43,7 @@ class Mail:
     metadata: Mapping[str, str]
     options: Mapping[str, Any]
     message_id: str | None
+    date: datetime | None
 
     def features(self) -> Iterable[str]:
         """What a provider must be able to do to carry this one, by the names that `lacks` uses."""
@@ -91,6 +93,7 @@ def read(delivery: Delivery, config: Config, *, lacks: frozenset[str] = frozense
         metadata={**_pairs(config.get("metadata")), **_pairs(own.get("metadata")), DELIVERY_KEY: str(delivery.id)},
         options={**(config.get("provider_options") or {}), **(own.get("provider_options") or {})},
         message_id=_message_id(email),
+        date=email.date,
     )
     if not mail.to:
         refuse("recipient_missing", "to", "The e-mail has no recipient.", "Give it a `to`.")
