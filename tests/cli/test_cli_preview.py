@@ -94,3 +94,14 @@ def test_a_real_person_is_shown_by_enrollment_and_by_subscriber(welcome):
     changed = welcome("preview", "welcome.hello", "--subscriber", "7", "--data", "first_name=Eve", "--json").json
     assert changed["message"]["subject"] == "Hello Eve"
     assert welcome("preview", "welcome.hello", "--subscriber", "8", "--json").error["code"] == "not_found"
+
+
+def test_a_file_without_a_step_is_told_to_name_one(bare, page):
+    said = bare("preview", "trial.yaml")
+    assert (said.status, "Name a step too: dripdrop preview trial.yaml STEP." in said.err) == (2, True)
+
+
+def test_html_that_there_is_none_of_is_not_written(bare, tmp_path):
+    (tmp_path / "plain.yaml").write_text("sequence: plain\nsteps: {a: {channel: email, subject: Hi, text: Hello}}\n")
+    said = bare("preview", "plain.yaml", "a", "--html", "a.html")
+    assert (said.status, "no_html" in said.err, (tmp_path / "a.html").exists()) == (1, True, False)

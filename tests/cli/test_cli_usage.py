@@ -23,6 +23,8 @@ def test_every_command_there_is_answers_help(bare):
         assert "--database" in said.out, name
         assert "--tenant" in said.out, name
         assert "--app" in said.out, name
+        assert "\\b" not in said.out, f"{name} shows a mark of its layout"
+        assert "..." not in said.out.partition("Commands:")[2], f"{name} cuts off what its commands are for"
 
 
 def test_the_bare_command_shows_what_there_is(bare):
@@ -60,6 +62,14 @@ def test_a_typo_in_an_option_is_answered_with_the_option_that_was_meant(bare):
     said = bare("status", "--jsn")
     assert said.status == 2
     assert "--json" in said.err
+
+
+def test_an_option_without_its_argument_points_at_the_command_it_belongs_to(bare):
+    assert "See: dripdrop preview --help" in bare("preview", "trial", "hello", "--html").err
+
+
+def test_what_is_no_number_is_called_so(bare):
+    assert "'copy' is no whole number." in bare("sequences", "clone", "trial", "copy").err
 
 
 def test_wrong_usage_is_an_object_with_json(bare):

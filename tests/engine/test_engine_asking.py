@@ -140,6 +140,9 @@ async def test_a_way_on_that_a_hook_decides_is_chosen_after_the_send_is_on_recor
     assert [each.event for each in await world.drip.journal.list(enrollment=enrollment)] == [
         "enrolled", "sent", "advanced", "sent",
     ]  # fmt: skip
+    (chosen,) = [each for each in (await world.drip.explain(enrollment=enrollment)).entries if each.event == "advanced"]
+    why = "hook score >= 70" if wanted == "vip" else "no condition of another way held"
+    assert chosen.reason == f"{wanted} follows, since {why}"
     assert world.query("select count(*) from dripdrop.execution_history where kind = 'advance'") == [(0,)]
     assert world.query("select count(*) from dripdrop.execution_queue") == [(0,)]
 

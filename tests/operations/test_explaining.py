@@ -45,6 +45,32 @@ def test_what_was_sent_and_what_is_next(desk: Desk, ann: UUID) -> None:
     assert [entry.event for entry in found.entries] == ["enrolled", "attempt", "sent"]
 
 
+@pytest.mark.parametrize(
+    ("looked_at", "said"),
+    [
+        ([{"predicate": "seats > 5", "holds": True}], "nudge follows, since seats > 5"),
+        (
+            [
+                {"enrollment_data": "vip", "is": "==", "value": True, "holds": True},
+                {"event": "opened", "is": "==", "value": None, "holds": False},
+                {"enrollment_data": "plan", "is": "==", "value": "pro", "holds": True},
+                {"event": "opened", "is": "==", "value": None, "holds": True},
+            ],
+            "nudge follows, since plan == pro and opened happened",
+        ),
+        ([{"predicate": "seats > 5", "holds": False}], "nudge follows, since no condition of another way held"),
+        ([{"predicate": "seats > 5", "holds": True}] * 10, None),
+        ([], None),
+    ],
+)
+def test_the_way_on_is_told_by_the_conditions_that_chose_it(
+    desk: Desk, ann: UUID, looked_at: list[Any], said: str | None
+) -> None:
+    way = {"code": "way", "why": "transition", "conditions": looked_at}
+    desk.ended(ann, "welcome", reasons=[{"code": "next", "step": "nudge"}, way])
+    assert told(desk, enrollment=ann).entries[-1].reason == said
+
+
 def test_a_subscriber_is_explained_by_the_live_enrollment(desk: Desk, ann: UUID) -> None:
     desk.queue(ann, "welcome", due=NOW)
     desk.state(desk.enroll(desk.sequence("older", "welcome"), at=NOW + DAY), "completed", at=NOW + DAY)

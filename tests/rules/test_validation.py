@@ -25,6 +25,10 @@ def codes(steps: dict[str, Any], **more: Any) -> list[str]:
     return [finding.code for finding in validation.findings(document(steps, **more), check_template)]
 
 
+def test_a_start_that_is_no_step_is_one_mistake() -> None:
+    assert codes({"a": EMAIL}, start="b") == ["unknown_goto"]
+
+
 def test_a_sound_definition_has_no_findings() -> None:
     steps = {
         "a": {**EMAIL, "timezone": "{{ zone }}", "window": [8, 21], "next": [{"goto": "b"}]},

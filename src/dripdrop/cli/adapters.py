@@ -21,7 +21,7 @@ _LIMITS = ("daily_cap", "ramp_increment", "ramp_floor", "min_gap_seconds")
 
 @click.group("adapters", cls=Group)
 def adapters() -> None:
-    r"""The accounts that messages go through.
+    """The accounts that messages go through.
 
     Credentials are only ever read from standard input, as JSON or as key=value lines:
 

@@ -23,7 +23,7 @@ _TYPES = ("json", "text", "number", "boolean")
 
 @click.group("hooks", cls=Group)
 def hooks() -> None:
-    r"""The HTTP endpoints that sequences ask.
+    """The HTTP endpoints that sequences ask.
 
     A hook is named as SEQUENCE/KEY. Credentials are only ever read from standard input, as JSON or as a key=value line:
 

@@ -28,7 +28,7 @@ _REASON = click.option("--reason", metavar="TEXT", help="Why, for the journal.")
 def track(
     session: Session, event: str, subscriber: tuple[str, str] | None, enrollment: UUID | None, data: tuple[str, ...]
 ) -> None:
-    r"""Record that something happened to somebody, and end the enrollments that it ends.
+    """Record that something happened to somebody, and end the enrollments that it ends.
 
     \b
     dripdrop track subscription_cancelled --subscriber user:42

@@ -46,6 +46,8 @@ def preview(session: Session, names: tuple[str, ...], sequence: str | None, **gi
     """
     if len(names) > 2:
         raise click.UsageError("Write: dripdrop preview [SEQUENCE|FILE] STEP.")
+    if len(names) == 1 and names[0].endswith(SUFFIXES):
+        raise click.UsageError(f"Name a step too: dripdrop preview {names[0]} STEP.")
     wishes = _wishes(given)
     if len(names) == 2 and names[0].endswith(SUFFIXES):
         shown = _of_file(session, Path(names[0]), names[1], sequence, wishes)
@@ -55,10 +57,14 @@ def preview(session: Session, names: tuple[str, ...], sequence: str | None, **gi
         step, owner = named(drip, step, owner)
         shown = drip.preview_report(step, sequence=owner, **wishes)
     html = getattr(shown.message, "html", None)
-    for path in _files(given, html):
+    if html is None and (given["html"] or given["opening"]):
+        raise Invalid(
+            f"The step {names[-1]} has no HTML.", cure="Look at it without --html and --open.", code="no_html"
+        )
+    for path in _files(given):
         path.write_text(html or "", "utf-8")
-    if given["opening"] and html:
-        click.launch(str(_files(given, html)[-1]))
+    if given["opening"]:
+        click.launch(str(_files(given)[-1]))
     _show(session, shown, text_only=given["text"])
 
 
@@ -112,9 +118,9 @@ def _of_file(session: Session, path: Path, step: str, sequence: str | None, wish
     )
 
 
-def _files(given: dict[str, Any], html: str | None) -> list[Path]:
+def _files(given: dict[str, Any]) -> list[Path]:
     files = [given["html"]] if given["html"] else []
-    if given["opening"] and html and not files:
+    if given["opening"] and not files:
         files.append(Path(tempfile.gettempdir()) / "dripdrop-preview.html")
     return files
 

@@ -51,7 +51,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "Operation": {
         "worker": ("work", "Send what is due, until told to stop."),
-        "serve": ("work", "Serve unsubscribe links, and take in webhooks."),
+        "serve": ("work", "Serve unsubscribe and short links, and take in webhooks."),
         "stop": ("stopping", "Hold back all sending, or a part of it, at once."),
         "go": ("stopping", "Let it go again."),
         "restored": ("restored", "Go on in a copy of the database: hold back what may have gone out."),

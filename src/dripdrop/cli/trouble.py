@@ -85,7 +85,7 @@ class _Lines:
 def _usage(problem: click.UsageError) -> dict[str, Any]:
     ctx = problem.ctx
     path = ctx.command_path if ctx is not None else "dripdrop"
-    message = problem.format_message()
+    message = problem.format_message().replace("not a valid integer range.", "no whole number.")
     return {"code": "usage", "message": message, "cure": f"See: {path} --help", "findings": []}
 
 

@@ -43,7 +43,7 @@ def worker(session: Session, once: bool) -> None:
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535))
 @with_session
 def serve(session: Session, host: str, port: int) -> None:
-    """Serve what the world calls: webhooks of providers, unsubscribe pages, /healthz and /readyz.
+    """Serve what the world calls: webhooks of providers, unsubscribe pages, short links, /healthz and /readyz.
 
     Told to stop (Ctrl-C, SIGTERM), it answers what it has begun. Any number of these may run, behind any proxy.
     """

@@ -180,7 +180,8 @@ def _entry(line: Line) -> Entry:
     }
     if line.times > 1:
         detail |= {"times": line.times, "last_at": line.last_at}
-    return Entry(line.at, line.event, telling.because(line.reasons) or None, detail)
+    why = telling.because(line.reasons) or telling.chosen(line.reasons)
+    return Entry(line.at, line.event, why or None, detail)
 
 
 def _attempt(row: Row) -> Entry:

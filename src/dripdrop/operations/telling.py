@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
+from itertools import takewhile
 from typing import Any
+
+from dripdrop.rules.onward import MOST_EVIDENCE
 
 # What a reason's code means to a reader; `{name}` takes the evidence of that name.
 _PHRASES = {
@@ -93,6 +96,32 @@ def phrase(reason: Mapping[str, Any]) -> str:
         return known.format_map(reason) + status
     except KeyError:
         return known.partition("{")[0].rstrip(" (") or code.replace("_", " ")
+
+
+def chosen(reasons: Iterable[Mapping[str, Any]]) -> str:
+    """Which step follows by which conditions: `tips follows, since plan == pro`; '' where no condition chose it."""
+    told = {str(reason.get("code")): reason for reason in reasons}
+    step = (told.get("waits") or told.get("next") or {}).get("step")
+    looked_at = (told.get("way") or {}).get("conditions")
+    # As much evidence as is kept may have been cut off, and then its end decided nothing.
+    if not step or not isinstance(looked_at, list) or not 0 < len(looked_at) < MOST_EVIDENCE:
+        return ""
+    held = list(takewhile(lambda seen: seen.get("holds"), reversed(looked_at)))
+    clauses = " and ".join(_condition(seen) for seen in reversed(held))
+    return f"{step} follows, since {clauses or 'no condition of another way held'}"
+
+
+def _condition(seen: Mapping[str, Any]) -> str:
+    """A condition as its author wrote it, in one line; what a person's data hold is no part of it."""
+    if "predicate" in seen:
+        return str(seen["predicate"])
+    if "time_window" in seen:
+        return f"it was such an hour in {seen.get('zone')}"
+    kind = next((each for each in ("hook", "event") if each in seen), "")
+    if kind == "event" and seen.get("value") is None:
+        return f"{seen['event']} happened"
+    subject = f"{kind} {seen[kind]}" if kind else seen.get("enrollment_data")
+    return f"{subject} {seen.get('is')} {seen.get('value')}"
 
 
 def happened(event: str, step: str | None, times: int = 1) -> str:

@@ -15,6 +15,8 @@ from dripdrop.rules.entering import THRESHOLD, Arrival, arrive, zone_for
 from dripdrop.rules.facts import NO_FACTS, Facts, nothing
 
 TIMED_OUT = "timed_out"
+# As many conditions are written down with a way.
+MOST_EVIDENCE = 10
 # A visit that ended like this counts as one of a repeated step: others lead on at once.
 _AGAIN = frozenset({None, "condition", "late"})
 
@@ -48,7 +50,7 @@ def lead_on(
         case path.Complete(why=because):
             finish(ending, standing, "completed", {"code": "completed", "why": because})
         case path.NoMatch(policy=policy):
-            told_no: Reason = {"code": "no_match", "policy": policy, "conditions": list(way.evidence)[:10]}
+            told_no: Reason = {"code": "no_match", "policy": policy, "conditions": list(way.evidence)[:MOST_EVIDENCE]}
             ending.reasons = (*ending.reasons, told_no)
             if policy == "continue":
                 _go_on(claim, ending, standing, now, setting)
@@ -114,4 +116,4 @@ def _go_on(claim: Claim, ending: Ending, standing: Standing, now: datetime, sett
 
 
 def _matched(why: str, evidence: tuple[Reason, ...]) -> tuple[Reason, ...]:
-    return ({"code": "way", "why": why, "conditions": list(evidence)[:10]},) if evidence else ()
+    return ({"code": "way", "why": why, "conditions": list(evidence)[:MOST_EVIDENCE]},) if evidence else ()

@@ -319,7 +319,7 @@ def _delay(amount: Any, unit: Any) -> Delay:
 
 
 def _no_timing() -> Invalid:
-    cure = 'Write "immediate", "in 3 days" or { delay: { days: 3 } }.'
+    cure = 'Write "immediate", "in 3 days", "every monday at 9am" or { event: demo_booked, timeout: in 7 days }.'
     return Invalid("This is not a time that is understood.", cure=cure, code="timing_phrase")
 
 

@@ -55,8 +55,10 @@ def whole(document: SequenceDocument) -> Found:
         return
     alive = reached(document)
     if not alive:
-        message = "There is no step to begin with."
-        yield document.finding("no_entry", ("steps",), message, "Write at least one active step with a position.")
+        # A `start` that names no step was told already.
+        if not (isinstance(document.config.get("start"), str) and any(step.active for step in document.steps)):
+            message = "There is no step to begin with."
+            yield document.finding("no_entry", ("steps",), message, "Write at least one active step with a position.")
         return
     for key in loops_without_wait(document):
         message = f"The way from {key!r} leads back to it without waiting."
