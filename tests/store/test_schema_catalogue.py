@@ -17,7 +17,7 @@ from dripdrop.store.catalogue import Thing
 
 DROPS = {
     "table": "drop table {schema}.{name} cascade",
-    "options": "alter table {schema}.{name} reset (fillfactor)",
+    "options": "alter table {schema}.{name} reset (fillfactor, autovacuum_vacuum_scale_factor)",
     "type": "drop type {schema}.{name} cascade",
     "column": "alter table {schema}.{parent} drop column {name} cascade",
     "constraint": "alter table {schema}.{parent} drop constraint {name} cascade",

@@ -31,7 +31,9 @@ def addressing(document: SequenceDocument, step: Step, at: Path) -> Found:
             yield from _addresses(document, fields.get(name), (*at, name))
         if isinstance(fields.get("headers"), Mapping):
             yield from _headers(document, fields["headers"], (*at, "headers"))
-    for place, each in enumerate(fields.get("attachments") or ()):
+    attachments = fields.get("attachments")
+    # What is no list is said where its type is.
+    for place, each in enumerate(attachments if isinstance(attachments, list) else ()):
         yield from _attachment(document, each, (*at, "attachments", place))
     method = fields.get("method")
     if (
