@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hmac
 import json
+from unittest.mock import patch
 from urllib.parse import parse_qsl, urlencode
 
+import psycopg
+from tests.channels.pubsub.redis_server import Server, running
 from tests.channels.test_recordings import FILES, call
 
+from dripdrop.brokers.postgres import PostgresProvider
 from dripdrop.channels.chat.slack import SlackApiProvider, SlackWebhookProvider
 from dripdrop.channels.chat.telegram import TelegramProvider
 from dripdrop.channels.chat.whatsapp import WhatsAppProvider
+from dripdrop.channels.deliver import Speaker
+from dripdrop.channels.pubsub.process import ProcessProvider
+from dripdrop.channels.pubsub.redis import RedisProvider
 from dripdrop.channels.sms.aws_sns import AwsSnsProvider
 from dripdrop.channels.sms.twilio import TwilioProvider
 from dripdrop.rules.message import Chat, Sms
 from dripdrop.testing.contracts.feedback import FeedbackContract
-from dripdrop.testing.contracts.provider import HttpProviderContract
-from dripdrop.testing.contracts.wire import answer
+from dripdrop.testing.contracts.provider import HttpProviderContract, ProviderContract
+from dripdrop.testing.contracts.wire import Wire, answer
 
 ANN = "+14155550123"
 WORDS = "The text of the message, which nobody but Ann may read. " * 20
@@ -141,3 +149,86 @@ class TestWhatsApp(HttpProviderContract, FeedbackContract):
         body = json.dumps({"entry": [{"changes": [{"field": "messages", "value": value}]}]}).encode()
         digest = hmac.digest(secrets["app_secret"].encode(), body, "sha256")
         return body, {"x-hub-signature-256": f"sha256={digest.hex()}"}
+
+
+class _PubSub(ProviderContract):
+    message = Chat("orders", "", {"event": "order.paid", "payload": {"text": WORDS}})
+    recipient = "42"
+
+    async def observe(self, provider, delivery, config, told):
+        speaker = Speaker(Wire(answer(200)).sender())
+        try:
+            return await self.spoken(speaker, provider, delivery, dict(config), getattr(told, "how", told))
+        finally:
+            await speaker.aclose()
+
+
+class TestProcess(_PubSub):
+    provider = ProcessProvider
+    accepted = "taken"
+
+    async def spoken(self, speaker, provider, delivery, config, how):
+        heard = []
+
+        async def listener(message):
+            heard.append(message)
+            if how == "lost":
+                raise ConnectionError
+            if how == "hangs":
+                await asyncio.Event().wait()
+
+        leave = provider.subscribe("orders" if how != "refused" else "others", listener)
+        outcome = await speaker.send(provider, delivery, config, timeout=0.2)
+        leave()
+        return outcome, repr(heard)
+
+
+class TestRedis(_PubSub):
+    provider = RedisProvider
+    credentials = {"url": "redis://user-1:password-1@redis.example:6379/0"}
+    other_credentials = {"url": "redis://user-2:password-2@redis.example:6379/0"}
+    accepted = b":1\r\n"
+
+    async def spoken(self, speaker, provider, delivery, config, how):
+        server = Server(how)
+        async with running(server) as port:
+            where = "127.0.0.1:1" if how == "refused" else f"127.0.0.1:{port}"
+            here = {**config, "url": config["url"].replace("redis.example:6379", where)}
+            outcome = await speaker.send(provider, delivery, here, timeout=0.5)
+        return outcome, repr(server.heard)
+
+
+class TestPostgres(_PubSub):
+    """With a driver that goes wrong; what a real server makes of it is told in tests/brokers."""
+
+    provider = PostgresProvider
+    credentials = {"url": "postgresql://user-1:password-1@db.example/one"}
+    other_credentials = {"url": "postgresql://user-2:password-2@db.example/two"}
+    accepted = "taken"
+
+    async def spoken(self, speaker, provider, delivery, config, how):
+        heard = []
+
+        class Connection:
+            closed = False
+
+            @classmethod
+            async def connect(cls, url, **_):
+                heard.append(url)
+                if how == "refused":
+                    raise psycopg.OperationalError("no server")
+                return cls()
+
+            async def execute(self, text, params):
+                heard.append(params)
+                if how == "lost":
+                    raise psycopg.OperationalError("the connection is lost")
+                if how == "hangs":
+                    await asyncio.Event().wait()
+
+            async def close(self):
+                self.closed = True
+
+        with patch.object(psycopg, "AsyncConnection", Connection):
+            outcome = await speaker.send(provider, delivery, config, timeout=0.2)
+        return outcome, repr(heard)

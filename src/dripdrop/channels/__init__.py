@@ -23,6 +23,9 @@ _PROVIDERS = {
     "email.smtp": "smtp:SmtpProvider",
     "sms.aws_sns": "sms.aws_sns:AwsSnsProvider",
     "sms.twilio": "sms.twilio:TwilioProvider",
+    "pubsub.postgres": "dripdrop.brokers.postgres:PostgresProvider",
+    "pubsub.process": "pubsub.process:ProcessProvider",
+    "pubsub.redis": "pubsub.redis:RedisProvider",
     "slack.api": "chat.slack:SlackApiProvider",
     "slack.webhook": "chat.slack:SlackWebhookProvider",
     "telegram.bot_api": "chat.telegram:TelegramProvider",
@@ -43,7 +46,7 @@ def __getattr__(name: str) -> Any:
 
     groups = (("dripdrop.providers", _PROVIDERS), ("dripdrop.token_sources", _TOKEN_SOURCES))
     points = [
-        EntryPoint(each, f"dripdrop.channels.{place}", group)
+        EntryPoint(each, place if place.startswith("dripdrop.") else f"dripdrop.channels.{place}", group)
         for group, table in groups
         for each, place in table.items()
     ]

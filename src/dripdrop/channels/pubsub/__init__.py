@@ -1,0 +1,1 @@
+"""How is something said to whoever listens? One file for each way; PostgreSQL's is in `dripdrop.brokers`."""
