@@ -88,6 +88,7 @@ def test_every_setting_can_come_from_a_variable(ask: Any) -> None:
         BOUNCE_COMPLAINT_THRESHOLDS='{"enabled": false}', OUTBOUND_DEFAULTS='{"probe_daily_cap": 9}',
         SHORT_LINKS='{"enabled": true}', REDACTION_PATTERNS="a{1,3}\nb", UNSUBSCRIBE_MAILTO="u@x.example",
         ON_REPLY="my.app:reply", FEEDBACK_ENDS="complained, unsubscribed",
+        KEEP_FEEDBACK_DAYS="7", PUBLIC_TEXTS='{"pt_BR": {"ask": "Cancelar?"}}',
     )  # fmt: skip
     assert set(got.sources) == set(config.NAMES)
     assert got.database == "postgresql://u:p@h/d"
@@ -161,6 +162,9 @@ def test_all_findings_come_at_once_and_say_where_from(ask: Any, tmp_path: Path) 
         ("secret", "short", "too_short"),
         ("unsubscribe_mailto", "nobody", "invalid_address"),
         ("on_reply", 5, "not_text"),
+        ("keep_feedback_days", -1, "too_small"),
+        ("public_texts", {"it": {"title": "x"}}, "unknown_text"),
+        ("public_texts", {"italiano!": {}}, "unknown_language"),
         ("default_timezone", "../x", "unknown_timezone"),
     ],
 )

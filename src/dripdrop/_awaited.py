@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Unpack
 from uuid import UUID
@@ -30,6 +31,7 @@ from dripdrop.operations import (
 )
 from dripdrop.operations.enrolling import Result
 from dripdrop.operations.hooking import HookName
+from dripdrop.operations.suppressing import Imported
 from dripdrop.rules.message import Message
 from dripdrop.rules.outcome import Outcome
 from dripdrop.services.hook_tests import Tried
@@ -37,6 +39,7 @@ from dripdrop.services.previewing import Preview, Wishes
 from dripdrop.services.receiving import Pairs, Received
 from dripdrop.store.flow import Flow
 from dripdrop.store.scope import Scope
+from dripdrop.store.suppressions import Suppression
 
 
 class _AsyncSequences(Group):
@@ -126,8 +129,28 @@ class _AsyncSuppressions(Group):
     list = Awaited(suppressing.list_)
     lift = Awaited(suppressing.lift)
     history = Awaited(suppressing.history)
-    import_ = Awaited(suppressing.import_)
-    export = Awaited(suppressing.export)
+
+    async def import_(self, rows: Iterable[Mapping[str, Any]]) -> Sequence[Imported]:
+        """Suppress many, each a mapping of `suppress`'s arguments: one result per row, in order, bad rows reported.
+
+        In transactions of 5,000 rows; inside the host's transaction (`using`) in that one.
+        """
+        results: list[Imported] = []
+        for begin, chunk in chunks(rows):
+            done = await self._import(chunk)
+            results.extend(replace(each, row=each.row + begin) for each in done)
+        return results
+
+    async def export(self) -> AsyncIterator[dict[str, Any]]:
+        """The scope's own that hold, one by one, as rows that `import_` takes; read page by page."""
+        after: Suppression | None = None
+        while page := await self._page(after=after):
+            for each in page:
+                yield suppressing.row(each)
+            after = page[-1]
+
+    _import = Awaited(suppressing.import_)
+    _page = Awaited(suppressing.export)
 
 
 class _AsyncEvents(Group):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Unpack
 from uuid import UUID
@@ -29,6 +30,7 @@ from dripdrop.operations import (
 )
 from dripdrop.operations.enrolling import Result
 from dripdrop.operations.hooking import HookName
+from dripdrop.operations.suppressing import Imported
 from dripdrop.rules.message import Message
 from dripdrop.rules.outcome import Outcome
 from dripdrop.services.hook_tests import Tried
@@ -36,6 +38,7 @@ from dripdrop.services.previewing import Preview, Wishes
 from dripdrop.services.receiving import Pairs, Received
 from dripdrop.store.flow import Flow
 from dripdrop.store.scope import Scope
+from dripdrop.store.suppressions import Suppression
 
 
 class _Sequences(Group):
@@ -125,8 +128,28 @@ class _Suppressions(Group):
     list = Sync(suppressing.list_)
     lift = Sync(suppressing.lift)
     history = Sync(suppressing.history)
-    import_ = Sync(suppressing.import_)
-    export = Sync(suppressing.export)
+
+    def import_(self, rows: Iterable[Mapping[str, Any]]) -> Sequence[Imported]:
+        """Suppress many, each a mapping of `suppress`'s arguments: one result per row, in order, bad rows reported.
+
+        In transactions of 5,000 rows; inside the host's transaction (`using`) in that one.
+        """
+        results: list[Imported] = []
+        for begin, chunk in chunks(rows):
+            done = self._import(chunk)
+            results.extend(replace(each, row=each.row + begin) for each in done)
+        return results
+
+    def export(self) -> Iterator[dict[str, Any]]:
+        """The scope's own that hold, one by one, as rows that `import_` takes; read page by page."""
+        after: Suppression | None = None
+        while page := self._page(after=after):
+            for each in page:
+                yield suppressing.row(each)
+            after = page[-1]
+
+    _import = Sync(suppressing.import_)
+    _page = Sync(suppressing.export)
 
 
 class _Events(Group):

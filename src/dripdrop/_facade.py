@@ -92,9 +92,9 @@ class Facade:
         while self._served:
             self._portal.run(self._served.pop().close())
 
-    def unsubscribe_token(self, *, channel: str, recipient: str, sequence: Any = None) -> str:
-        """A signed token that says who wishes to hear no more."""
-        return self._worker.unsubscribe_token(self._scope, channel, recipient, sequence)
+    def unsubscribe_token(self, *, channel: str, recipient: str, sequence: Any = None, topic: str | None = None) -> str:
+        """A signed token for `/u/{token}`: who wishes to hear no more of a sequence, a topic, or at all."""
+        return self._worker.unsubscribe_token(self._scope, channel, recipient, sequence, topic)
 
     def unsubscribe_url(self, execution: Any) -> str:
         """Where the recipient of an execution unsubscribes; needs `public_url`."""

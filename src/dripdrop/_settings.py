@@ -16,6 +16,9 @@ from dripdrop.errors import Finding
 
 TO_PEOPLE = frozenset({"email", "sms", "whatsapp", "telegram"})
 ENDINGS = ("bounced", "complained", "unsubscribed")
+# What the public pages say, by key: web/texts.py has the words.
+PUBLIC_TEXTS = ("again", "ask", "cut_short", "done", "everything", "invalid", "nothing_done", "nowhere", "promise",
+                "promise_topic", "unchanged", "under_way", "unsubscribe")  # fmt: skip
 ALIASES = {"dispatch_stale_after_seconds": "lease_seconds"}
 # Given in part, the rest keeps its defaults.
 MERGED = frozenset({"dispatch_concurrency", "bounce_complaint_thresholds", "outbound_defaults", "short_links"})
@@ -244,6 +247,18 @@ def _ending(raw: Any) -> tuple[str, ...]:
     return tuple(named)
 
 
+def _texts(raw: Any) -> dict[str, dict[str, str]]:
+    found: dict[str, dict[str, str]] = {}
+    for language, texts in _table(raw).items():
+        tag = str(language).strip().lower().replace("_", "-")
+        if not re.fullmatch(r"[a-z]{2,8}(-[a-z0-9]{1,8})*", tag):
+            raise Bad("unknown_language", f"{language!r} is no language.", "Write its tag, such as it or pt-br.")
+        found[tag] = {str(key): _text(text) for key, text in _table(texts).items()}
+        if unknown := sorted(found[tag].keys() - PUBLIC_TEXTS):
+            raise Bad("unknown_text", f"No page says {unknown[0]!r}.", f"Of: {', '.join(PUBLIC_TEXTS)}.")
+    return found
+
+
 _reference = _matching(
     r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*", "invalid_reference", "{} names no object.", "Write module:attribute."
 )
@@ -297,6 +312,8 @@ _PARSERS: dict[str, Callable[[Any], Any]] = {
     "short_links": _table,
     "redaction_patterns": _patterns,
     "unsubscribe_mailto": _matching(r"[^\s@<>]+@[^\s@<>]+", "invalid_address", "{} is no address.", "Write a@b.org."),
+    "public_texts": _texts,
     "on_reply": _reply,
+    "keep_feedback_days": _number(0),
     "feedback_ends": _ending,
 }

@@ -214,16 +214,20 @@ class Work:
 
         config = self.core.config
         receiving = app.Receiving(receive, lambda: config().webhook_max_body_bytes, lambda: config().public_url)
-        return app.build(run, lambda: config().secrets(), tuple(parts), receiving=receiving)
+        leaving = app.Leaving(lambda: "unsubscribed" in config().feedback_ends, lambda: config().public_texts)
+        return app.build(run, lambda: config().secrets(), tuple(parts), receiving=receiving, leaving=leaving)
 
-    def unsubscribe_token(self, scope: Scope, channel: str, recipient: str, sequence: Any) -> str:
-        """A token that names tenant, channel, recipient and sequence."""
+    def unsubscribe_token(
+        self, scope: Scope, channel: str, recipient: str, sequence: Any, topic: str | None = None
+    ) -> str:
+        """A token that names tenant, channel, recipient, sequence and topic."""
         return links.unsubscribe_token(
             self._secret(),
             tenant_key=scope.tenant,
             channel=channel,
             recipient=normalize(channel, recipient),
             sequence=None if sequence is None else str(getattr(sequence, "id", sequence)),
+            topic=topic,
         )
 
     def unsubscribe_url(self, scope: Scope, execution: Any) -> str:

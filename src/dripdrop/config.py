@@ -82,7 +82,9 @@ class Config:
     )
     redaction_patterns: tuple[str, ...] = ()
     unsubscribe_mailto: str | None = None
+    public_texts: Mapping[str, Mapping[str, str]] = _table()
     on_reply: Any = None
+    keep_feedback_days: float = 30.0
     feedback_ends: tuple[str, ...] = _settings.ENDINGS
     sources: Mapping[str, str] = field(default_factory=lambda: freeze({}), repr=False, compare=False)
 

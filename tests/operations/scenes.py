@@ -34,7 +34,7 @@ from dripdrop.operations import (
 )
 from dripdrop.operations.delivering import Closing, Opened, Opening
 from dripdrop.operations.dispatching import Judged, Policy
-from dripdrop.rules import gates, links
+from dripdrop.rules import gates
 from dripdrop.rules.claim import Claim
 from dripdrop.rules.outcome import Accepted, Rejected, Unknown
 from dripdrop.store import events
@@ -905,13 +905,6 @@ def _(stage: Stage) -> Any:
 def _(stage: Stage) -> Any:
     stage.do(suppressing.suppress(NOW, GLOBAL, "email", "ann@example.org", "manual"))
     return lambda: suppressing.lift(NOW, GLOBAL, "email", "ann@example.org")
-
-
-@scene("suppressing.unsubscribe")
-def _(stage: Stage) -> Any:
-    execution = stage.closed(Accepted("m"))
-    token = links.Unsubscribe("", "email", "person-1@example.org", execution=str(execution))
-    return lambda: suppressing.unsubscribe(DUE, token)
 
 
 @reading("suppressing.check")

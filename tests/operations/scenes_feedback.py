@@ -13,14 +13,16 @@ from dripdrop.operations import (
     calling,
     consequences,
     ingesting,
+    keeping,
     matching,
     receiving,
     resolving,
     suppressing,
+    unsubscribing,
 )
 from dripdrop.operations.consequences import Happened, Policy
 from dripdrop.operations.matching import Opened
-from dripdrop.rules import inbound, threads
+from dripdrop.rules import inbound, links, threads
 from dripdrop.rules.feedback import Feedback, InboundMessage
 from dripdrop.rules.heard import Heard
 from dripdrop.rules.outcome import Accepted, Unknown
@@ -187,3 +189,27 @@ def _(stage: Stage) -> Any:
 def _(stage: Stage) -> Any:
     stage.do(suppressing.suppress(NOW, GLOBAL, "email", "ann@example.org", "manual"))
     return lambda: suppressing.history(NOW, GLOBAL, "email", "ann@example.org")
+
+
+# Unsubscribing
+
+
+@scene("unsubscribing.unsubscribe", "by the link of a message")
+def _(stage: Stage) -> Any:
+    execution = stage.closed(Accepted("m"))
+    token = links.Unsubscribe("", "email", "person-1@example.org", execution=str(execution))
+    return lambda: unsubscribing.unsubscribe(DUE, token)
+
+
+@scene("unsubscribing.unsubscribe", "by a link to a sequence")
+def _(stage: Stage) -> Any:
+    stage.enroll()
+    token = links.Unsubscribe("", "email", "person-1@example.org", "onboarding", topic="news")
+    return lambda: unsubscribing.unsubscribe(DUE, token)
+
+
+@scene("keeping.prune")
+def _(stage: Stage) -> Any:
+    stage.do(suppressing.suppress(NOW, GLOBAL, "email", "ann@example.org", "manual"))
+    stage.do(suppressing.lift(NOW, GLOBAL, "email", "ann@example.org"))
+    return lambda: keeping.prune(DUE + timedelta(days=31), keep=timedelta(days=30))

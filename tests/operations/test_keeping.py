@@ -11,7 +11,7 @@ import pytest
 from tests.operations.desk import NOW
 from tests.operations.scenes import DUE, LEASE, Stage
 
-from dripdrop.operations import delivering, enrolling, keeping
+from dripdrop.operations import delivering, enrolling, keeping, receiving, suppressing
 from dripdrop.operations.delivering import Closing
 from dripdrop.rules.outcome import Accepted
 from dripdrop.store.scope import GLOBAL
@@ -150,3 +150,31 @@ def test_whoever_begins_to_work_finds_the_partitions_in_place(stage: Stage) -> N
     assert stage.do(keeping.tidy(NOW)) == 0
     stage.enroll(1)
     assert stage.connection.execute("select count(*) from only dripdrop.journal_default").fetchall() == [(0,)]
+
+
+def test_what_came_back_long_ago_is_forgotten_in_bounded_portions(stage: Stage) -> None:
+    def left(table: str) -> int:
+        ((count,),) = stage.connection.execute(f"select count(*) from dripdrop.{table}".encode()).fetchall()
+        return int(count)
+
+    for number in range(5):
+        stage.do(receiving.accept(NOW, stage.adapter, {}, b"[%d]" % number, once=[str(number)]))
+    waiting = stage.do(receiving.accept(NOW, stage.adapter, {}, b"not processed yet"))
+    stage.connection.execute(
+        "update dripdrop.webhook_requests set state = 'processed' where id <> %(id)s", {"id": waiting}
+    )
+    later = NOW + 31 * DAY
+    stage.do(receiving.accept(later, stage.adapter, {}, b"new", once=["new"]))
+    stage.do(suppressing.suppress(NOW, GLOBAL, "email", "stands@example.org", "manual"))
+    for _ in range(2):
+        stage.do(suppressing.suppress(NOW, GLOBAL, "email", "gone@example.org", "manual"))
+    stage.do(suppressing.lift(NOW, GLOBAL, "email", "gone@example.org"))
+    assert not stage.do(keeping.prune(NOW + 29 * DAY, keep=30 * DAY))
+    assert (left("webhook_requests"), left("seen_events"), left("suppression_history")) == (7, 12, 4)
+    # While requests may be left, the keys of their events stay: whoever replays one finds them known.
+    assert stage.do(keeping.prune(later, keep=30 * DAY, limit=2))
+    assert (left("webhook_requests"), left("seen_events"), left("suppression_history")) == (5, 12, 2)
+    while stage.do(keeping.prune(later, keep=30 * DAY, limit=2)):
+        pass
+    assert (left("webhook_requests"), left("seen_events"), left("suppression_history")) == (2, 2, 1)
+    assert stage.do(receiving.get(later, GLOBAL, waiting)).state == "stored"

@@ -102,7 +102,7 @@ async def test_the_page_asks_with_a_form_that_posts_to_where_it_came_from(client
     text = (await client.get(f"/u/{token()}")).text
     assert '<form method="post">' in text
     assert 'name="List-Unsubscribe" value="One-Click"' in text
-    assert '<html lang="en">' in text
+    assert '<html lang="en" dir="ltr">' in text
 
 
 async def test_a_page_shows_no_whole_address_and_loads_nothing(client: httpx2.AsyncClient) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -113,8 +114,8 @@ def export(session: Session, path: Path | None) -> None:
         _write(sys.stdout, rows)
         return
     with path.open("w", encoding="utf-8", newline="") as file:
-        _write(file, rows)
-    session.done({"exported": len(rows), "file": str(path)}, f"{len(rows)} suppressions are in {path}.")
+        written = _write(file, rows)
+    session.done({"exported": written, "file": str(path)}, f"{written} suppressions are in {path}.")
 
 
 @suppressions.command("import", cls=Writing)
@@ -126,33 +127,36 @@ def import_(session: Session, path: Path, channel: str | None) -> None:
 
     Rows that cannot be taken are named by their line; the others are taken. A second time changes nothing.
     """
-    lines = list(_read(path, channel))
     bad: list[Finding] = []
-    done = 0
+    done = lines = 0
     with session.writing() as drip:
-        for begin in range(0, len(lines), _CHUNK):
-            chunk = lines[begin : begin + _CHUNK]
-            try:
-                drip.suppressions.import_([row for _, row in chunk])
-            except Invalid as refused:
-                wrong = {int(each.path.partition(".")[2]): each for each in refused.findings}
-                bad += [
-                    Finding(each.code, f"line {chunk[nth][0]}", each.message, each.cure) for nth, each in wrong.items()
-                ]
-                chunk = [each for nth, each in enumerate(chunk) if nth not in wrong]
-                drip.suppressions.import_([row for _, row in chunk])
-            done += len(chunk)
+        for chunk in _chunks(_read(path, channel)):
+            lines += len(chunk)
+            for result in drip.suppressions.import_([row for _, row in chunk]):
+                if result.error is None:
+                    done += 1
+                else:
+                    error, line = result.error, chunk[result.row][0]
+                    bad.append(Finding(error.code, f"line {line}", error.message, error.cure))
     verb = "would be" if session.dry_run else "are"
-    said = [f"{done} of {len(lines)} {verb} suppressed.", *map(str, bad)]
+    said = [f"{done} of {lines} {verb} suppressed.", *map(str, bad)]
     session.done({"imported": done, "refused": bad, "dry_run": session.dry_run}, "\n".join(said))
 
 
-def _write(file: Any, rows: list[dict[str, Any]]) -> None:
+def _chunks(rows: Iterator[tuple[int, dict[str, Any]]]) -> Iterator[list[tuple[int, dict[str, Any]]]]:
+    while chunk := list(islice(rows, _CHUNK)):
+        yield chunk
+
+
+def _write(file: Any, rows: Iterable[dict[str, Any]]) -> int:
+    written = 0
     writer = csv.DictWriter(file, _COLUMNS, extrasaction="ignore")
     writer.writeheader()
     for row in rows:
         ends = row["expires_at"]
         writer.writerow({**row, "expires_at": ends.isoformat() if ends else ""})
+        written += 1
+    return written
 
 
 def _read(path: Path, channel: str | None) -> Iterator[tuple[int, dict[str, Any]]]:

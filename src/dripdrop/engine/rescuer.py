@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from dripdrop.engine.dispatcher import Dispatcher
 from dripdrop.operations import awaiting, dispatching, keeping
 
@@ -41,3 +43,12 @@ async def settle(dispatcher: Dispatcher) -> int:
 async def tidy(dispatcher: Dispatcher, *, months: int = 6) -> int:
     """Make partitions ahead and forget workers long dead; how many partitions were made."""
     return await dispatcher.runtime.database.run(lambda now: keeping.tidy(now, months=months))
+
+
+async def prune(dispatcher: Dispatcher) -> bool:
+    """Forget what came back long ago, a bounded number of rows; whether there may be more."""
+    runtime = dispatcher.runtime
+    days = runtime.config().keep_feedback_days
+    if not days:
+        return False
+    return await runtime.database.run(lambda now: keeping.prune(now, keep=timedelta(days=days)))

@@ -193,6 +193,7 @@ class Runtime:
             recipient=found[0][1],
             sequence=str(claim.sequence_id),
             execution=str(claim.id),
+            topic=claim.version.config.get("topic"),
         )
         return f"{config.public_url.rstrip('/')}/u/{token}"
 

@@ -163,7 +163,7 @@ class Worker:
     async def _tidy(self) -> bool:
         assert self.dispatcher is not None
         await rescuer.tidy(self.dispatcher)
-        return False
+        return await rescuer.prune(self.dispatcher)
 
     async def _beat(self) -> bool:
         """One statement whatever is in flight. A worker that was forgotten begins anew under another id."""

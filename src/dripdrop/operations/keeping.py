@@ -5,8 +5,10 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from dripdrop.store import executions, inbox, workers
+from dripdrop.store import executions, inbox, suppressions, workers
 from dripdrop.store.flow import Flow
+
+PRUNED = 5_000
 
 
 def register(now: datetime, name: str, *, lease: timedelta) -> Flow[UUID]:
@@ -29,6 +31,18 @@ def tidy(now: datetime, *, months: int = 6) -> Flow[int]:
     """Make partitions ahead, forget workers long dead; how many partitions were made."""
     yield from workers.forget_dead()
     return (yield from workers.make_partitions(months))
+
+
+def prune(now: datetime, *, keep: timedelta, limit: int = PRUNED) -> Flow[bool]:
+    """Forget what is older than `keep` of what came back, at most `limit` rows of each kind; whether more may be left.
+
+    Requests go before the keys of their events: a request that can be replayed finds its events known.
+    """
+    before = now - keep
+    requests = yield from inbox.prune_requests(before, limit)
+    seen = (yield from inbox.prune_seen(before, limit)) if requests < limit else 0
+    history = yield from suppressions.prune_history(before, limit)
+    return max(requests, seen, history) >= limit
 
 
 def pending(now: datetime) -> Flow[tuple[int, int]]:

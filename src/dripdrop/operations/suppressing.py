@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from dripdrop.errors import Finding, IllegalMove, Invalid, NotFound
-from dripdrop.operations import enrolling
-from dripdrop.rules import links
+from dripdrop.errors import DripDropError, Invalid, NotFound
 from dripdrop.rules.recipients import is_email, normalize
 from dripdrop.store import suppressions
 from dripdrop.store.flow import Flow
 from dripdrop.store.scope import Scope
 from dripdrop.store.suppressions import REASONS, Asked, Change, Fresh, Suppression
 
-ONE_CLICK = "one_click"
+PAGE = 5_000
 _KEYS = ("channel", "recipient", "reason", "source", "topic", "expires_at", "metadata")
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What became of one row of an import: the suppression that stands now, or an error.
+
+    Neither: a wish to hear no more that its owner has since taken back.
+    """
+
+    row: int
+    suppression: Suppression | None = None
+    error: DripDropError | None = None
+
+    @property
+    def ok(self) -> bool:
+        return self.error is None
 
 
 def suppress(
@@ -45,22 +59,24 @@ def suppress(
     return rows[0]
 
 
-def import_(now: datetime, scope: Scope, rows: Sequence[Mapping[str, Any]]) -> Flow[list[Suppression]]:
+def import_(now: datetime, scope: Scope, rows: Sequence[Mapping[str, Any]]) -> Flow[list[Imported]]:
     """Suppress many, each a mapping of `suppress`'s arguments; `reason` is `manual` where it is left out.
 
-    All or nothing: `Invalid` holds a finding for every row that cannot be taken, at `rows.<index>`.
+    One result per row, in order: bad rows are reported, the others taken, in one statement however many there are.
     """
-    fresh, findings = [], []
-    for index, row in enumerate(rows):
+    results: list[Imported] = []
+    fresh: dict[int, Fresh] = {}
+    for number, row in enumerate(rows):
         try:
-            fresh.append(_imported(now, scope, row))
+            fresh[number] = _imported(now, scope, row)
+            results.append(Imported(number))
         except Invalid as problem:
-            findings.append(Finding(problem.code, f"rows.{index}", problem.message, problem.cure))
-    if findings:
-        raise Invalid(
-            f"{len(findings)} of {len(rows)} suppressions cannot be taken.", cure="Mend them.", findings=findings
-        )
-    return (yield from suppressions.add_many(now, fresh))
+            results.append(Imported(number, error=problem))
+    written = yield from suppressions.add_many(now, list(fresh.values()))
+    standing = {(each.channel, each.recipient_normalized, each.topic): each for each in written}
+    for number, each in fresh.items():
+        results[number] = Imported(number, standing.get((each.channel, each.normalized, each.topic)))
+    return results
 
 
 def check(
@@ -105,12 +121,17 @@ def list_(
     )
 
 
-def export(now: datetime, scope: Scope) -> Flow[list[dict[str, Any]]]:
-    """The scope's own, expired ones left out, as rows that `import_` takes."""
-    rows = yield from suppressions.listed(
-        now, scope, channel=None, normalized=None, reason=None, expired=False, limit=None, after=None
-    )
-    return [{key: getattr(row, key) for key in _KEYS} for row in rows if row.tenant_key == scope.tenant]
+def export(
+    now: datetime, scope: Scope, *, limit: int = PAGE, after: Suppression | None = None
+) -> Flow[list[Suppression]]:
+    """A page of the scope's own that hold; `after` is the last of the page before."""
+    key = (after.channel, after.recipient_normalized, after.topic) if after is not None else None
+    return (yield from suppressions.page(now, scope, after=key, limit=limit))
+
+
+def row(suppression: Suppression) -> dict[str, Any]:
+    """A suppression as a row that `import_` takes."""
+    return {key: getattr(suppression, key) for key in _KEYS}
 
 
 def lift(
@@ -135,32 +156,10 @@ def history(
     return (yield from suppressions.history(scope, channel, _address(channel, recipient), limit=limit, after=after))
 
 
-def unsubscribe(now: datetime, token: links.Unsubscribe) -> Flow[Suppression]:
-    """What a valid unsubscribe link causes: the suppression, a message event, and the end of a marketing enrollment.
-
-    The scope is the token's own; doing it again changes nothing.
-    """
-    scope = Scope(token.tenant_key)
-    done = yield from suppress(now, scope, token.channel, token.recipient, "unsubscribe", source=ONE_CLICK)
-    execution_id = _uuid(token.execution)
-    if execution_id is not None:
-        yield from _leave(now, scope, token.channel, execution_id)
-    return done
-
-
-def _leave(now: datetime, scope: Scope, channel: str, execution_id: UUID) -> Flow[None]:
-    row = yield from suppressions.execution(scope, execution_id)
-    if row is None:
-        return
-    yield from suppressions.note_unsubscribe(now, scope, execution_id, row.adapter_id, channel, {"source": ONE_CLICK})
-    # Who asks for no more news still gets the receipt that was asked for, as far as the suppression lets it through.
-    if row.enrollment_state in ("active", "paused") and not row.transactional:
-        with contextlib.suppress(IllegalMove):  # it ended by itself meanwhile
-            yield from enrolling.unenroll(now, scope, row.enrollment_id, reason="unsubscribed")
-
-
 def _imported(now: datetime, scope: Scope, row: Mapping[str, Any]) -> Fresh:
-    if unknown := sorted(set(row) - set(_KEYS)):
+    if not isinstance(row, Mapping):
+        raise Invalid("A row is a mapping.", cure="Give {channel, recipient}.", code="bad_row")
+    if unknown := sorted(set(map(str, row)) - set(_KEYS)):
         raise Invalid(f"Nobody knows {', '.join(unknown)}.", cure=f"Known are: {', '.join(_KEYS)}.", code="unknown_key")
     values = {"reason": "manual", **dict.fromkeys(_KEYS[3:]), **row}
     return _fresh(now, scope, values.pop("channel", None), values.pop("recipient", None), **values)
@@ -208,10 +207,3 @@ def _address(channel: Any, recipient: Any) -> str:
             code="recipient_not_email",
         )
     return normalized
-
-
-def _uuid(text: str | None) -> UUID | None:
-    try:
-        return UUID(text) if text else None
-    except ValueError:
-        return None

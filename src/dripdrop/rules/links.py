@@ -25,13 +25,14 @@ UNSUBSCRIBE = "unsubscribe"
 
 @dataclass(frozen=True, slots=True)
 class Unsubscribe:
-    """Who wishes to hear no more, and from what: `sequence` and `execution` are ids as text."""
+    """Who wishes to hear no more, and from what: `sequence` is an id or a key, `execution` an id, both as text."""
 
     tenant_key: str
     channel: str
     recipient: str
     sequence: str | None = None
     execution: str | None = None
+    topic: str | None = None
 
 
 def sign(payload: Mapping[str, Any], secret: bytes, purpose: str = UNSUBSCRIBE) -> str:
@@ -79,9 +80,10 @@ def unsubscribe_token(
     recipient: str,
     sequence: Any = None,
     execution: Any = None,
+    topic: str | None = None,
 ) -> str:
     """A token that says who may be unsubscribed from what; `recipient` as normalized."""
-    named = {"t": tenant_key, "c": channel, "r": recipient, "s": sequence, "e": execution}
+    named = {"t": tenant_key, "c": channel, "r": recipient, "s": sequence, "e": execution, "l": topic}
     return sign({key: value for key, value in named.items() if value is not None and value != ""}, secret, UNSUBSCRIBE)
 
 
@@ -91,7 +93,7 @@ def read_unsubscribe(token: str, secrets: Sequence[bytes]) -> Unsubscribe:
     texts = {key: value for key, value in said.items() if isinstance(value, str)}
     if not texts.get("c") or not texts.get("r"):
         raise _refusal()
-    return Unsubscribe(texts.get("t", ""), texts["c"], texts["r"], texts.get("s"), texts.get("e"))
+    return Unsubscribe(texts.get("t", ""), texts["c"], texts["r"], texts.get("s"), texts.get("e"), texts.get("l"))
 
 
 def _mac(body: str, secret: bytes, purpose: str) -> str:

@@ -76,6 +76,34 @@ def recipient_domain(recipient: str | Mapping[str, Any] | None) -> str | None:
     return email_domain(recipient) if isinstance(recipient, str) else None
 
 
+def needle(channel: str, recipient: str) -> tuple[str, bool]:
+    """(piece, digits): what lower-case text holds, stripped to its digits or as it is, wherever it names a recipient.
+
+    More texts hold it than name the recipient: `spoken_of` decides.
+    """
+    if channel in _PHONE_CHANNELS and any(each.isdigit() for each in recipient):
+        return "".join(each for each in recipient if each.isdigit())[-7:], True
+    piece = f"{recipient.rpartition('@')[0]}@" if channel == "email" else recipient.lower()
+    return (piece if piece.isascii() else "@" if channel == "email" else ""), False
+
+
+def spoken_of(channel: str, recipient: str, value: Any) -> bool:
+    """Whether a text anywhere in a value is this recipient (as `normalize` spells it), in whatever spelling."""
+    if isinstance(value, str):
+        return _is(channel, recipient, value)
+    if isinstance(value, Mapping):
+        value = value.values()
+    elif not isinstance(value, (list, tuple)):
+        return isinstance(value, int) and _is(channel, recipient, str(value))
+    return any(spoken_of(channel, recipient, each) for each in value)
+
+
+def _is(channel: str, recipient: str, text: str) -> bool:
+    if channel == "email":
+        return email_address(text) == recipient
+    return len(text) <= MAX_LENGTH and normalize(channel, text) == recipient
+
+
 def _email(value: str) -> str:
     if value.isascii():
         return value.lower()

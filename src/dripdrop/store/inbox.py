@@ -112,6 +112,16 @@ def replay(now: datetime, scope: Scope, request: UUID) -> Flow[bool]:
     return (yield from SQL.one("replay", now=now, id=request, tenant=scope.tenant)) is not None
 
 
+def prune_requests(before: datetime, limit: int) -> Flow[int]:
+    """Forget requests that came in earlier and are done with; how many went."""
+    return len((yield from SQL.all("prune_requests", before=before, limit=limit)))
+
+
+def prune_seen(before: datetime, limit: int) -> Flow[int]:
+    """Forget which events came earlier; how many went."""
+    return len((yield from SQL.all("prune_seen", before=before, limit=limit)))
+
+
 def next_due(after: datetime) -> Flow[datetime | None]:
     """When the next stored request or owed call is due after a moment."""
     row = yield from SQL.one("next_due", after=after)

@@ -62,6 +62,22 @@ update dripdrop.webhook_requests r
  where r.id = %(id)s::uuid and r.tenant_key = %(tenant)s::text
 returning r.id;
 
+-- name: prune_requests
+-- What is still to be processed stays, however old.
+delete from dripdrop.webhook_requests r
+ where r.ctid = any(array(
+    select w.ctid from dripdrop.webhook_requests w
+     where w.received_at < %(before)s::timestamptz and w.state <> 'stored'
+     limit %(limit)s::integer for update skip locked))
+returning r.id;
+
+-- name: prune_seen
+delete from dripdrop.seen_events s
+ where s.ctid = any(array(
+    select e.ctid from dripdrop.seen_events e where e.seen_at < %(before)s::timestamptz
+     limit %(limit)s::integer for update skip locked))
+returning s.adapter_id;
+
 -- name: next_due
 select min(t.due_at) as at from (
     select w.due_at from dripdrop.webhook_requests w where w.state = 'stored' and w.due_at > %(after)s::timestamptz

@@ -140,7 +140,7 @@ def listed(
     normalized: str | None,
     reason: str | None,
     expired: bool,
-    limit: int | None,
+    limit: int,
     after: UUID | None,
 ) -> Flow[list[Suppression]]:
     """The scope's own and the global ones, newest first; `after` is the last id of the page before."""
@@ -154,6 +154,15 @@ def listed(
         expired=expired,
         limit=limit,
         after=after,
+    )
+    return [from_row(row) for row in rows]
+
+
+def page(now: datetime, scope: Scope, *, after: tuple[str, str, str] | None, limit: int) -> Flow[list[Suppression]]:
+    """The scope's own that hold, in the order of their keys; `after` is (channel, normalized, topic)."""
+    channel, normalized, topic = after or ("", "", "")
+    rows = yield from SQL.all(
+        "page", now=now, tenant=scope.tenant, channel=channel, normalized=normalized, topic=topic, limit=limit
     )
     return [from_row(row) for row in rows]
 
@@ -192,9 +201,24 @@ def history(scope: Scope, channel: str, normalized: str, *, limit: int, after: U
     return [Change(**row) for row in rows]
 
 
+def prune_history(before: datetime, limit: int) -> Flow[int]:
+    """Forget what is older of suppressions that are gone; how many lines went."""
+    return len((yield from SQL.all("prune_history", before=before, limit=limit)))
+
+
 def execution(scope: Scope, execution_id: UUID) -> Flow[Row | None]:
-    """Of an execution: enrollment_id, enrollment_state, adapter_id, transactional."""
+    """Of an execution: id, enrollment_id, enrollment_state, subscriber, adapter_id, transactional, topic."""
     return (yield from SQL.one("execution", tenant=scope.tenant, execution=execution_id))
+
+
+def sequence(sequence_id: UUID) -> Flow[Row | None]:
+    """Of a sequence: id, topic."""
+    return (yield from SQL.one("sequence", sequence=sequence_id))
+
+
+def enrolled_as(scope: Scope, sequence_id: UUID, piece: str, *, digits: bool) -> Flow[list[Row]]:
+    """Live marketing enrollments that hold a piece of an address (`digits`: of a number): id, subscriber, data."""
+    return (yield from SQL.all("enrolled_as", tenant=scope.tenant, sequence=sequence_id, piece=piece, digits=digits))
 
 
 def note_unsubscribe(

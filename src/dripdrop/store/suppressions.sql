@@ -80,6 +80,16 @@ select s.id, s.tenant_key, s.channel, s.recipient, s.recipient_normalized, s.top
  order by s.id desc
  limit %(limit)s::integer;
 
+-- name: page
+-- In the order of the unique index, so that the next page begins where this one ends, however many there are.
+select s.id, s.tenant_key, s.channel, s.recipient, s.recipient_normalized, s.topic, s.reason, s.source,
+       s.expires_at, s.metadata, s.inserted_at, s.updated_at
+  from dripdrop.suppressions s
+ where s.tenant_key = %(tenant)s::text and (s.expires_at is null or s.expires_at > %(now)s::timestamptz)
+   and (s.channel, s.recipient_normalized, s.topic) > (%(channel)s::text, %(normalized)s::text, %(topic)s::text)
+ order by s.channel, s.recipient_normalized, s.topic
+ limit %(limit)s::integer;
+
 -- name: lift
 with gone as (
     delete from dripdrop.suppressions s
@@ -130,8 +140,8 @@ select h.id, h.tenant_key, h.channel, h.recipient_normalized, h.topic, h.action,
 
 -- name: execution
 -- What an unsubscribe link names: the execution's enrollment, and whether its sequence is of the transactional class.
-select x.enrollment_id, e.state as enrollment_state, x.adapter_id,
-       coalesce(v.config ->> 'class', '') = 'transactional' as transactional
+select x.id, x.enrollment_id, e.state as enrollment_state, e.subscriber_type, e.subscriber_id, x.adapter_id,
+       coalesce(v.config ->> 'class', '') = 'transactional' as transactional, coalesce(v.config ->> 'topic', '') as topic
   from (select q.id, q.enrollment_id, q.adapter_id from dripdrop.execution_queue q
          where q.id = %(execution)s::uuid and q.tenant_key = %(tenant)s::text
         union all
@@ -140,6 +150,26 @@ select x.enrollment_id, e.state as enrollment_state, x.adapter_id,
   join dripdrop.enrollments e on e.id = x.enrollment_id
   join dripdrop.sequence_versions v on v.id = e.sequence_version_id
  limit 1;
+
+-- name: sequence
+-- The topic is that of the version people enter now, else of the last.
+select v.sequence_id as id, coalesce(v.config ->> 'topic', '') as topic
+  from dripdrop.sequence_versions v where v.sequence_id = %(sequence)s::uuid
+ order by (v.state = 'active') desc, v.version desc
+ limit 1;
+
+-- name: enrolled_as
+-- Live marketing enrollments of one sequence in which a piece of an address occurs; whether it is that address, a rule
+-- says: no index knows where in a person's data an address stands.
+select e.id, e.subscriber_type, e.subscriber_id, d.data
+  from dripdrop.enrollments e
+  join dripdrop.sequence_versions v on v.id = e.sequence_version_id
+  left join dripdrop.enrollment_data d on d.enrollment_id = e.id and d.revision = e.data_revision
+ cross join lateral (select lower(e.subscriber_id || ' ' || coalesce(d.data::text, '')) as text) said
+ where e.sequence_id = %(sequence)s::uuid and e.tenant_key = %(tenant)s::text and e.state in ('active', 'paused')
+   and coalesce(v.config ->> 'class', '') <> 'transactional'
+   and strpos(case when %(digits)s::boolean then regexp_replace(said.text, '[^0-9]', '', 'g') else said.text end,
+              %(piece)s::text) > 0;
 
 -- name: note_unsubscribe
 -- Once per execution, however often the link is used.
@@ -150,3 +180,15 @@ select %(tenant)s::text, %(execution)s::uuid, %(adapter)s::uuid, %(channel)s::te
  where not exists (select 1 from dripdrop.message_events m
                     where m.tenant_key = %(tenant)s::text and m.step_execution_id = %(execution)s::uuid
                       and m.event_type = 'unsubscribed');
+
+-- name: prune_history
+-- How a suppression that stands came about is kept for as long as it stands.
+delete from dripdrop.suppression_history t
+ where t.ctid = any(array(
+    select h.ctid from dripdrop.suppression_history h
+     where h.inserted_at < %(before)s::timestamptz and not exists (
+        select 1 from dripdrop.suppressions s
+         where s.tenant_key = h.tenant_key and s.channel = h.channel and s.recipient_normalized = h.recipient_normalized
+           and s.topic = h.topic)
+     limit %(limit)s::integer for update skip locked))
+returning t.id;

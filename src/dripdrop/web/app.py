@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from starlette.applications import Starlette
 
     from dripdrop.web.public import Run
+    from dripdrop.web.texts import Texts
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,20 +24,29 @@ class Receiving:
     public_url: Callable[[], str | None]
 
 
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """What unsubscribing asks of the settings, at each request: whether enrollments end, and the host's own texts."""
+
+    ends: Callable[[], bool]
+    texts: Callable[[], Texts]
+
+
 def build(
     run: Run,
     secrets: Callable[[], Sequence[bytes]],
     parts: Sequence[str] = ("public",),
     *,
     receiving: Receiving | None = None,
+    leaving: Leaving | None = None,
     others: Mapping[str, Sequence[Any]] | None = None,
 ) -> Starlette:
     """An ASGI application of the named parts, to be served alone or mounted under any prefix; health comes with it.
 
     `run` carries out an operation, `secrets` gives what links are signed with; both are asked at each request.
     `receiving` brings the part `webhooks`: alone it is served at the mount's root, else under `/webhooks`.
-    `others` are parts made elsewhere, by name: their Starlette routes. Raises `Invalid` for a part nobody knows and
-    `MissingExtra`.
+    `leaving` says what follows when somebody unsubscribes, and in which words. `others` are parts made elsewhere, by
+    name: their Starlette routes. Raises `Invalid` for a part nobody knows and `MissingExtra`.
     """
     try:
         from starlette.applications import Starlette
@@ -47,7 +57,8 @@ def build(
         if (missing.name or "").partition(".")[0] == "dripdrop":
             raise
         raise MissingExtra("Serving pages", "web") from None
-    known: dict[str, Sequence[Any]] = {"public": Public(run, secrets).routes(), **(others or {})}
+    public = Public(run, secrets) if leaving is None else Public(run, secrets, leaving.ends, leaving.texts)
+    known: dict[str, Sequence[Any]] = {"public": public.routes(), **(others or {})}
     if receiving is not None:
         webhooks = Webhooks(receiving.receive, receiving.largest, receiving.public_url)
         known["webhooks"] = webhooks.routes("" if set(parts) == {"webhooks"} else "/webhooks")

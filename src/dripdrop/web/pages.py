@@ -11,6 +11,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from starlette.responses import HTMLResponse
 
+from dripdrop.web.texts import Wording
+
 
 @cache
 def _environment() -> Environment:
@@ -30,11 +32,12 @@ def _css() -> tuple[str, str]:
     return text, f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'"
 
 
-def page(name: str, status: int = 200, **values: Any) -> HTMLResponse:
+def page(name: str, wording: Wording, status: int = 200, **values: Any) -> HTMLResponse:
     """A page from its template: nothing is loaded from anywhere, nothing is kept, and the address is not passed on."""
     css, fingerprint = _css()
-    text = _environment().get_template(f"{name}.html").render(css=Markup(css), **values)
-    return HTMLResponse(text, status, _headers(fingerprint))
+    text = _environment().get_template(f"{name}.html").render(css=Markup(css), wording=wording, **values)
+    spoken = {"Content-Language": wording.language, "Vary": "Accept-Language"}
+    return HTMLResponse(text, status, {**_headers(fingerprint), **spoken})
 
 
 def _headers(style: str) -> dict[str, str]:

@@ -45,6 +45,11 @@ create index callbacks_due on dripdrop.callbacks (due_at) where state = 'waiting
 
 create index webhook_requests_tenant on dripdrop.webhook_requests (tenant_key, id);
 
+-- Old rows are found by age when they are forgotten; they stand in the order in which they came.
+create index seen_events_age on dripdrop.seen_events using brin (seen_at);
+create index webhook_requests_age on dripdrop.webhook_requests using brin (received_at);
+create index suppression_history_age on dripdrop.suppression_history using brin (inserted_at);
+
 -- As before, with every word of the delivery status.
 create or replace view dripdrop.step_executions as
 select x.id, x.enrollment_id, x.step_id, nullif(x.tenant_key, '') as tenant_key, x.state, x.visit, x.kind, x.of_id,
