@@ -4,6 +4,7 @@
 WORKER = "a worker serves every tenant, and holds the row by its token"
 # The id stands in a row that the same transaction read in the caller's scope or holds for a worker.
 BY_ID = "by an id that the same transaction found in its scope, or holds in a claimed row"
+AGE = "forgets what is old, whoever it was of, and tells nobody"
 IDLE = "asks whether there is any work at all, and tells nobody whose"
 SPECTATOR = "the demo looks on at a database that is all its own"
 
@@ -37,6 +38,7 @@ CROSS_TENANT: dict[str, str] = {
     "inbox.finish": BY_ID,
     "inbox.next_due": IDLE,
     "inbox.not_called": BY_ID,
+    "inbox.prune_requests": AGE,
     "sequences.active_id": BY_ID,
     "sequences.count_conditions": BY_ID,
     "sequences.in_use": "a global sequence is in use as soon as any tenant uses it",
@@ -45,6 +47,7 @@ CROSS_TENANT: dict[str, str] = {
     "sequences.load_steps": BY_ID,
     "sequences.load_transitions": BY_ID,
     "stops.in_force": "a worker needs the stops of all tenants, a handful, to open nothing that is stopped",
+    "suppressions.sequence": BY_ID,
     "waits.hear": WORKER,
     "waits.watch": BY_ID,
     "workers.farewell": IDLE,
