@@ -14,8 +14,10 @@ BUILT_IN: list[EntryPoint | AnyProvider]
 """All of ours. Those of the two tables are imported when their name is first asked for, by the registry."""
 
 _PROVIDERS = {
+    "email.gmail": "email.gmail:GmailProvider",
     "email.mailersend": "email.mailersend:MailerSendProvider",
     "email.mailgun": "email.mailgun:MailgunProvider",
+    "email.ms365": "email.ms365:Ms365Provider",
     "email.postmark": "email.postmark:PostmarkProvider",
     "email.resend": "email.resend:ResendProvider",
     "email.sendgrid": "email.sendgrid:SendGridProvider",

@@ -82,7 +82,7 @@ def unfit(error: DripDropError) -> Rejected:
     if error.code == "unsupported":
         return Rejected("permanent", "message", None, {"reason": "unsupported", "unsupported": path})
     detail = {"reason": error.code, "path": path} if path else {"reason": error.code}
-    if error.code in ("sender_missing", "provider_option") or path in ("from", "return_path"):
+    if error.code in ("sender_missing", "provider_option", "token_missing") or path in ("from", "return_path"):
         return Rejected("temporary", "adapter", None, detail)
     whose = path.partition("[")[0] in ("to", "cc", "bcc")
     return Rejected("permanent", "recipient" if whose else "message", None, detail)

@@ -6,17 +6,20 @@ import base64
 import hashlib
 import hmac
 import json
+from dataclasses import replace
 
 from tests.channels import sns_topic
 from tests.channels.test_contract_suite import recorded
 
+from dripdrop.channels.email.gmail import GmailProvider
 from dripdrop.channels.email.mailersend import MailerSendProvider
+from dripdrop.channels.email.ms365 import Ms365Provider
 from dripdrop.channels.email.resend import ResendProvider
 from dripdrop.channels.email.ses import SesProvider
 from dripdrop.channels.webhook import secret_bytes, sign
 from dripdrop.testing.contracts.feedback import FeedbackContract
 from dripdrop.testing.contracts.provider import HttpProviderContract
-from dripdrop.testing.contracts.wire import answer
+from dripdrop.testing.contracts.wire import LETTER, answer
 
 
 def told(message):
@@ -79,3 +82,21 @@ class TestSes(HttpProviderContract, FeedbackContract):
     def unsigned(self, events):
         made = sns_topic.message(events[0])
         return json.dumps({name: value for name, value in made.items() if name != "Signature"}).encode(), {}
+
+
+class TestGmail(HttpProviderContract):
+    provider = GmailProvider
+    credentials = {"user_email": "news@sender.example"}
+    other_credentials = {"user_email": "tips@mailbox.example"}
+    config = {"token": "ya29.token-1", "from": "letters@sender.example"}
+    accepted = answer(200, {"id": "18f1", "threadId": "18f0"})
+    message = replace(LETTER, sender=None)
+
+
+class TestMs365(HttpProviderContract):
+    provider = Ms365Provider
+    credentials = {"user_email": "news@sender.example"}
+    other_credentials = {"user_email": "tips@mailbox.example"}
+    config = {"token": "eyJ0.token-1", "from": "letters@sender.example"}
+    accepted = answer(202)
+    message = replace(LETTER, sender=None)

@@ -9,6 +9,7 @@ from typing import Any
 from dripdrop.channels.answers import by_status, json_of
 from dripdrop.channels.email.mail import Mail, read
 from dripdrop.contracts import Config, Delivery, HttpRequest, HttpResponse
+from dripdrop.rules.addresses import refuse
 from dripdrop.rules.outcome import Accepted, Neither, OnDoubt, Outcome
 
 _LONGEST_KEY = 200
@@ -60,6 +61,13 @@ class EmailProvider:
 def base_url(config: Config, default: str) -> str:
     """The API's address: the adapter's `base_url` (another region, a recorder in tests), else the usual one."""
     return str(config.get("base_url") or default).rstrip("/")
+
+
+def bearer(config: Config) -> tuple[tuple[str, str], ...]:
+    """The headers that show the token of the adapter's `token_source`; raises `Invalid` (`token_missing`)."""
+    if not config.get("token"):
+        refuse("token_missing", "token", "The adapter has no token.", "Name its `token_source` in the config.")
+    return (("authorization", f"Bearer {config['token']}"), ("accept", "application/json"))
 
 
 def event_key(*parts: Any) -> str | None:
