@@ -15,7 +15,14 @@ from requests.structures import CaseInsensitiveDict
 
 from dripdrop.channels.email.mail import mailbox
 
-_ANSWER = {"id": "<1@x>", "message": "Queued. Thank you.", "MessageID": "1", "ErrorCode": 0, "Message": "OK"}
+_ANSWER = {
+    "id": "<1@x>",
+    "message": "Queued. Thank you.",
+    "MessageID": "1",
+    "ErrorCode": 0,
+    "Message": "OK",
+    "To": "ann@example.org",
+}
 
 
 @contextmanager

@@ -14,6 +14,7 @@ BUILT_IN: list[EntryPoint | AnyProvider]
 """All of ours. Those of the two tables are imported when their name is first asked for, by the registry."""
 
 _PROVIDERS = {
+    "email.django": "email.django_backend:DjangoProvider",
     "email.gmail": "email.gmail:GmailProvider",
     "email.mailersend": "email.mailersend:MailerSendProvider",
     "email.mailgun": "email.mailgun:MailgunProvider",

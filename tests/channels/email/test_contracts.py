@@ -8,17 +8,22 @@ import hmac
 import json
 from dataclasses import replace
 
+from django.conf import settings
 from tests.channels import sns_topic
+from tests.channels.email import backends
 from tests.channels.test_contract_suite import recorded
 
+from dripdrop.channels.deliver import Speaker
+from dripdrop.channels.email.django_backend import DjangoProvider
 from dripdrop.channels.email.gmail import GmailProvider
 from dripdrop.channels.email.mailersend import MailerSendProvider
 from dripdrop.channels.email.ms365 import Ms365Provider
 from dripdrop.channels.email.resend import ResendProvider
 from dripdrop.channels.email.ses import SesProvider
+from dripdrop.channels.http import Sender
 from dripdrop.channels.webhook import secret_bytes, sign
 from dripdrop.testing.contracts.feedback import FeedbackContract
-from dripdrop.testing.contracts.provider import HttpProviderContract
+from dripdrop.testing.contracts.provider import HttpProviderContract, ProviderContract
 from dripdrop.testing.contracts.wire import LETTER, answer
 
 
@@ -100,3 +105,23 @@ class TestMs365(HttpProviderContract):
     config = {"token": "eyJ0.token-1", "from": "letters@sender.example"}
     accepted = answer(202)
     message = replace(LETTER, sender=None)
+
+
+class TestDjango(ProviderContract):
+    provider = DjangoProvider
+    config = {"backend": "tests.channels.email.backends.Backend"}
+    accepted = ""
+
+    async def observe(self, provider, delivery, config, told):
+        if not settings.configured:
+            settings.configure()
+        backends.HEARD.clear()
+        backends.STOPPED.clear()
+        speaker = Speaker(Sender())
+        try:
+            given = {**config, "backend_options": {"how": getattr(told, "how", told)}}
+            outcome = await speaker.send(provider, delivery, given, timeout=0.2)
+        finally:
+            backends.STOPPED.set()
+            await speaker.aclose()
+        return outcome, "".join(each.message().as_string() for each in backends.HEARD)
