@@ -138,3 +138,17 @@ def test_a_tenant_sees_its_own_people_only(welcome, ann):
     found = welcome("--tenant", "acme", "enrollments", "--json").json["enrollments"]
     assert [each["subscriber_id"] for each in found] == ["bob"]
     assert welcome("enrollments", "--tenant", " ", "--json").error["code"] == "tenant_key"
+
+
+def test_an_event_of_everybody_in_a_file_is_told_row_by_row(welcome, ann, tmp_path):
+    (tmp_path / "left.csv").write_text("id,why\nann,price\n,nobody\nben,\n")
+    dry = welcome("track", "cancelled", "--csv", "left.csv", "--dry-run")
+    assert "cancelled of 2 rows would be recorded; it ended 1 enrollment; 1 rejected." in dry.out
+    assert welcome("events", "--json").json["events"] == []
+    told = welcome("track", "cancelled", "--csv", "left.csv", "--data", "from=billing", "--json").json
+    assert (told["tracked"], told["ended"], [each["line"] for each in told["rows"]]) == (2, 1, [3])
+    kept = {each["subscriber_id"]: each["event_data"] for each in welcome("events", "--json").json["events"]}
+    assert kept["ann"] == {"from": "billing", "why": "price"}
+    (tmp_path / "left.csv").write_text("id,why\n,nobody\n")
+    assert welcome("track", "cancelled", "--csv", "left.csv").status == 1
+    assert welcome("track", "cancelled", "--csv", "left.csv", "--subscriber", "user:ann").status == 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -36,9 +36,11 @@ def stage(database_url: str) -> Iterator[Stage]:
         yield Stage(connection)
 
 
-def enroll(who: Any = 1, scope: Scope = GLOBAL, sequence: str = "onboarding", **more: Any) -> Flow[Enrollment]:
+def enroll(
+    who: Any = 1, scope: Scope = GLOBAL, sequence: str = "onboarding", at: datetime = NOW, **more: Any
+) -> Flow[Enrollment]:
     given = {"data": {"email": "ann@example.org"}, **more}
-    return enrolling.enroll(NOW, scope, sequence, subscriber=("user", who), **given)
+    return enrolling.enroll(at, scope, sequence, subscriber=("user", who), **given)
 
 
 def rows(stage: Stage, text: str) -> list[tuple[Any, ...]]:
@@ -164,6 +166,16 @@ def test_whoever_has_been_through_may_enter_again_only_where_the_sequence_says_s
     assert (second.created, second.id == first.id) == (True, False)
     again = stage.do(enroll())
     assert (again.id, again.created) == (second.id, False), "the live one comes before the ended one"
+
+
+def test_whoever_has_been_through_may_enter_again_after_the_time_the_sequence_says(stage: Stage) -> None:
+    stage.do(authoring.apply(NOW, GLOBAL, {**DOCUMENT, "reentry": {"after": "in 30 days"}}))
+    first = stage.do(enroll())
+    end(stage, first, "cancelled")
+    month = timedelta(days=30)
+    error = refused(Refused, "reenrollment_not_allowed", stage, enroll(at=NOW + month - timedelta(seconds=1)))
+    assert f"Wait until {NOW + month:%Y-%m-%d %H:%M} UTC" in error.cure
+    assert stage.do(enroll(at=NOW + month)).created
 
 
 def end(stage: Stage, enrollment: Enrollment, state: str) -> None:

@@ -85,7 +85,7 @@ CONFIG: dict[str, st.SearchStrategy[Any]] = {
     "timezone": st.just("Asia/Tokyo"),
     "topic": st.just("news"),
     "class": st.sampled_from(["marketing", "transactional"]),
-    "reentry": st.sampled_from(["always", "never", True, False]),
+    "reentry": st.sampled_from(["always", "never", True, False, {"after": "in 30 days"}]),
     "exit_on": st.sampled_from([["cancelled"], ["a", {"event": "paid", "match": {"plan": "pro"}, "as": "completed"}]]),
     "http_hooks": st.just({"score": {"url": "https://hooks.example.org/score", "method": "POST"}}),
     "defaults": st.sampled_from([{"name": "N", "retries": 1}, {"timing": "in 1 day", "from": "a@example.org"}]),

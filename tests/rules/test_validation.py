@@ -75,6 +75,7 @@ FAILING: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("unknown_word", {"a": {**EMAIL, "on_unknown": "resned"}}, {}),
     ("unknown_word", {"a": EMAIL}, {"class": "urgent"}),
     ("unknown_word", {"a": EMAIL}, {"reentry": "maybe"}),
+    ("timing_phrase", {"a": EMAIL}, {"reentry": {"after": "a while"}}),
     ("retries", {"a": {**EMAIL, "retries": -1}}, {}),
     ("retries", {"a": {**EMAIL, "retries": 1001}}, {}),
     ("short_links", {"a": EMAIL}, {"metadata": {"short_links": 3}}),

@@ -43,8 +43,7 @@ class Tally:
             self.already += not result.created
 
     def refuse(self, row: CsvRow, error: DripDropError) -> None:
-        told = {"code": error.code, "message": error.message, "cure": error.cure}
-        self.rejected.append({"line": row.line, "id": row.subscriber[1], **told})
+        self.rejected.append(refusal(row, error))
 
 
 @click.command("enroll", cls=Writing)
@@ -121,7 +120,7 @@ def _many(
 ) -> Tally:
     tally, seen = Tally(), 0
     with output.progress(f"Enrolling in {sequence}", people.count(), silent=session.json) as advance:
-        for chunk in _chunks(people.rows()):
+        for chunk in chunks(people.rows()):
             good = []
             for row in chunk:
                 wrong = judge.verdict(row)
@@ -138,7 +137,8 @@ def _many(
     return tally
 
 
-def _chunks(rows: Iterator[CsvRow]) -> Iterator[list[CsvRow]]:
+def chunks(rows: Iterator[CsvRow]) -> Iterator[list[CsvRow]]:
+    """The rows of a file, as many at a time as one transaction takes."""
     while chunk := list(islice(rows, CHUNK)):
         yield chunk
 
@@ -156,13 +156,25 @@ def _report(session: Session, sequence: str, tally: Tally) -> None:
     if session.json:
         output.write_json(found)
         return
-    if tally.rejected:
-        rows = [(each["line"], each["id"], each["message"], each["cure"], each["code"]) for each in tally.rejected]
-        session.show(found, output.table(("line", "id", "what is wrong", "cure", "code"), rows[:_MOST_SHOWN]))
-        if len(rows) > _MOST_SHOWN:
-            session.note(f"... and {len(rows) - _MOST_SHOWN} more: --json lists them all.")
+    show_rejected(session, found, tally.rejected)
     would = "would be " if session.dry_run else ""
     parts = [f"{tally.enrolled} {would}enrolled in {sequence}"]
     parts += [f"{tally.already} in it already"] if tally.already else []
     parts += [f"{len(tally.rejected)} rejected"] if tally.rejected else []
     session.done(found, ", ".join(parts) + ".")
+
+
+def show_rejected(session: Session, found: dict[str, Any], rejected: list[dict[str, Any]]) -> None:
+    """A table of the rows that could not be taken, each with its line and a cure; nothing where there are none."""
+    if not rejected:
+        return
+    rows = [(each["line"], each["id"], each["message"], each["cure"], each["code"]) for each in rejected]
+    session.show(found, output.table(("line", "id", "what is wrong", "cure", "code"), rows[:_MOST_SHOWN]))
+    if len(rows) > _MOST_SHOWN:
+        session.note(f"... and {len(rows) - _MOST_SHOWN} more: --json lists them all.")
+
+
+def refusal(row: CsvRow, error: DripDropError) -> dict[str, Any]:
+    """A row that could not be taken, as it is reported."""
+    told = {"code": error.code, "message": error.message, "cure": error.cure}
+    return {"line": row.line, "id": row.subscriber[1], **told}

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import click
 
 from dripdrop.cli import output, values
+from dripdrop.cli.enroll import chunks, refusal, show_rejected
 from dripdrop.cli.options import Command, Writing
 from dripdrop.cli.session import Session, with_session
 from dripdrop.cli.subject import enrollment_id, which_enrollment
 from dripdrop.cli.values import SUBSCRIBER
 
 if TYPE_CHECKING:
+    from dripdrop.cli.rows import CsvFile
     from dripdrop.store.enrollments import Enrollment
 
 _REASON = click.option("--reason", metavar="TEXT", help="Why, for the journal.")
@@ -23,26 +26,76 @@ _REASON = click.option("--reason", metavar="TEXT", help="Why, for the journal.")
 @click.argument("event")
 @click.option("--subscriber", type=SUBSCRIBER, help="To whom it happened, such as user:42.")
 @click.option("--enrollment", type=click.UUID, help="To one enrollment only.")
+@click.option(
+    "--csv", "file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="To everybody in this file."
+)
+@click.option("--type", "kind", metavar="TYPE", help="With --csv: their type; else the column `type`, else user.")
+@click.option("--id-column", default="id", show_default=True, metavar="NAME", help="With --csv: the column of ids.")
 @click.option("--data", multiple=True, metavar="K=V|JSON", help="What there is to know: key=text, key:=JSON, or JSON.")
 @with_session
 def track(
-    session: Session, event: str, subscriber: tuple[str, str] | None, enrollment: UUID | None, data: tuple[str, ...]
-) -> None:
-    """Record that something happened to somebody, and end the enrollments that it ends.
+    session: Session,
+    event: str,
+    subscriber: tuple[str, str] | None,
+    enrollment: UUID | None,
+    file: Path | None,
+    kind: str | None,
+    id_column: str,
+    data: tuple[str, ...],
+) -> int:
+    """Record that something happened: it wakes who waits for it, and ends the enrollments that it ends.
+
+    Of a file, the other columns are the event's data, over what --data says. Rows that cannot be taken are reported
+    with their line, and the others are recorded; it fails only when no row could be taken.
 
     \b
     dripdrop track subscription_cancelled --subscriber user:42
     """
-    if subscriber is None and enrollment is None:
-        raise click.UsageError("Say to whom: --subscriber type:id, or --enrollment ID.")
     facts = values.mapping(data, "--data")
+    if file is not None and subscriber is None and enrollment is None:
+        from dripdrop.cli.rows import CsvFile
+
+        return _track_file(session, event, CsvFile(file, id_column=id_column, kind=kind), facts)
+    if file is not None or (subscriber is None and enrollment is None):
+        raise click.UsageError("Say to whom: --subscriber type:id, --enrollment ID, or --csv FILE.")
     with session.writing() as drip:
         done = drip.track(event, subscriber=subscriber, enrollment=enrollment, data=facts)
-    ended = f"; it ended {len(done.ended)} enrollment{'s' * (len(done.ended) != 1)}" if done.ended else ""
     session.done(
         {"tracked": done, "dry_run": session.dry_run},
-        f"{done.event} of {done.subscriber_type} {done.subscriber_id} {_would(session, 'is recorded')}{ended}.",
+        f"{done.event} of {done.subscriber_type} {done.subscriber_id} {_would(session, 'is recorded')}"
+        f"{_ended(len(done.ended))}.",
     )
+    return 0
+
+
+def _track_file(session: Session, event: str, people: CsvFile, facts: dict[str, Any]) -> int:
+    tracked: list[Any] = []
+    rejected: list[dict[str, Any]] = []
+    seen = 0
+    with session.writing() as drip, output.progress(f"Tracking {event}", people.count(), silent=session.json) as told:
+        for chunk in chunks(people.rows()):
+            rejected += [refusal(row, row.error) for row in chunk if row.error]
+            good = [row for row in chunk if row.error is None]
+            rows = [{"event": event, "subscriber": row.subscriber, "data": {**facts, **row.data}} for row in good]
+            for row, result in zip(good, drip.track_many(rows) if rows else [], strict=True):
+                tracked += [result.tracked] if result.tracked else []
+                rejected += [refusal(row, result.error)] if result.error else []
+            seen += len(chunk)
+            told(seen)
+    rejected.sort(key=lambda each: each["line"])
+    ended = sum(len(each.ended) for each in tracked)
+    counts = {"tracked": len(tracked), "ended": ended, "rejected": len(rejected)}
+    found = {"event": event, **counts, "rows": rejected, "dry_run": session.dry_run}
+    if not session.json:
+        show_rejected(session, found, rejected)
+    rows_said = f"{len(tracked)} row{'s' * (len(tracked) != 1)}"
+    refused = f"; {len(rejected)} rejected" if rejected else ""
+    session.done(found, f"{event} of {rows_said} {_would(session, 'is recorded')}{_ended(ended)}{refused}.")
+    return 1 if rejected and not tracked else 0
+
+
+def _ended(number: int) -> str:
+    return f"; it ended {number} enrollment{'s' * (number != 1)}" if number else ""
 
 
 @click.command("pause", cls=Writing)

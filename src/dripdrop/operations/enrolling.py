@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from dripdrop.contracts import Scheduler
 from dripdrop.errors import Conflict, DripDropError, Invalid, NotFound, Refused
-from dripdrop.operations import awaiting, scheduling
+from dripdrop.operations import awaiting, scheduling, telling
 from dripdrop.operations.subscribers import Subscriber, checked_data, who
 from dripdrop.rules import entering, path
 from dripdrop.rules.definition import Step, Version
@@ -275,7 +275,7 @@ def _insert(
     if not newcomers:
         return {}
     made = yield from enrollments.insert_many(
-        now, scope, version.sequence_id, version.id, newcomers, reentry=entering.may_reenter(version)
+        now, scope, version.sequence_id, version.id, newcomers, reentry=entering.reentry(version)
     )
     people = [(each.subscriber_type, each.subscriber_id) for each in newcomers]
     arrived = [(made[who], each.arrival) for who, each in zip(people, newcomers, strict=True) if who in made]
@@ -308,9 +308,11 @@ def _welcome(row: Row | None, version: Version) -> Row:
         raise Conflict("Somebody enrolled and left at the same moment.", cure="Enroll again.", code="enroll_race")
     if row["state"] in ("active", "paused"):
         return row
+    again, ended = entering.reentry(version), row["completed_at"] or row["cancelled_at"] or row["updated_at"]
+    wait = f"Wait until {telling.moment(ended + again)}, or set" if isinstance(again, timedelta) else "Set"
     raise Refused(
         f"{row['subscriber_type']} {row['subscriber_id']} has been through {version.sequence_key} already.",
-        cure="Set `reentry: always` to let people in again.",
+        cure=f"{wait} `reentry: always` to let people in again.",
         code="reenrollment_not_allowed",
     )
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal, TypeAlias
 from uuid import UUID
 
 from dripdrop.rules.definition import Immediate, OnEvent, Step, Version
-from dripdrop.rules.timing import due_at
+from dripdrop.rules.timing import due_at, span
 from dripdrop.rules.zones import zone_of, zone_sources
 
 Reasons: TypeAlias = tuple[Mapping[str, Any], ...]
@@ -55,6 +55,9 @@ def arrive(version: Version, step: Step, data: Mapping[str, Any], reached: datet
     return Arrival(step.id, due, "scheduled" if waits_for is None else "waiting", reasons)
 
 
-def may_reenter(version: Version) -> bool:
-    """Whether somebody who has been through may enter again: `reentry: always`, or the reference's metadata key."""
-    return version.config.get("reentry") in ("always", True) or bool(version.metadata.get("allow_reenrollment"))
+def reentry(version: Version) -> bool | timedelta:
+    """Whether somebody who has been through may enter again, or how long after they ended: `{after: in 30 days}`."""
+    written = version.config.get("reentry")
+    if isinstance(written, Mapping):
+        return span(written.get("after"), "reentry.after")
+    return written in ("always", True) or bool(version.metadata.get("allow_reenrollment"))

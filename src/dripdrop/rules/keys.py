@@ -22,9 +22,10 @@ WORDS: Mapping[str, tuple[Any, ...]] = {
     "on_unknown": ("hold", "resend"),
     "reply_behavior": ("continue", "pause", "end", "pause_enrollment"),
     "class": ("marketing", "transactional"),
-    "reentry": ("always", "never", True, False),
     "mode": ("lifecycle", "outbound"),
 }
+
+REENTRY = ("always", "never", True, False)
 
 TEXT: Shape = {"type": "string"}
 FLAG: Shape = {"type": "boolean"}
@@ -136,7 +137,14 @@ STEP: Mapping[str, Shape] = {
 }
 VERSION_CONFIG: Mapping[str, Shape] = {
     **dict.fromkeys(("pool", "timezone", "topic"), TEXT),
-    **{name: {"enum": list(WORDS[name])} for name in ("class", "reentry", "on_no_match")},
+    **{name: {"enum": list(WORDS[name])} for name in ("class", "on_no_match")},
+    "reentry": {
+        "anyOf": [
+            {"enum": list(REENTRY)},
+            {"type": "object", "properties": {"after": TEXT}, "required": ["after"], "additionalProperties": False},
+        ],
+        "description": "Whether people may go through again, or how long after they ended: {after: in 30 days}.",
+    },
     "exit_on": {"anyOf": [TEXT, {"type": "array", "items": EXIT}]},
     "http_hooks": {"type": "object", "additionalProperties": HTTP_HOOK},
     "defaults": MAPPING,

@@ -64,6 +64,7 @@ def _sequence(document: SequenceDocument) -> Found:
     yield from times.hours(document, document.config, ())
     yield from links.short_links(document, document.metadata.get("short_links"), ("metadata", "short_links"))
     yield from waiting.goals(document, document.config)
+    yield from times.reentry(document)
     if document.mode == "outbound":
         yield later(document, ("mode",), "Cold outbound")
     for name in LATER_SEQUENCE_KEYS:

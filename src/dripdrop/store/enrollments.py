@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -93,16 +93,26 @@ def dumps(value: Any) -> str:
 
 
 def insert_many(
-    now: datetime, scope: Scope, sequence_id: UUID, version_id: UUID, newcomers: Sequence[Newcomer], *, reentry: bool
+    now: datetime,
+    scope: Scope,
+    sequence_id: UUID,
+    version_id: UUID,
+    newcomers: Sequence[Newcomer],
+    *,
+    reentry: bool | timedelta,
 ) -> Flow[dict[tuple[str, str], UUID]]:
-    """Enroll who is not enrolled: two statements whatever the number; the ids of the new ones by subscriber."""
+    """Enroll who is not enrolled: two statements whatever the number; the ids of the new ones by subscriber.
+
+    `reentry` says whether somebody who has been through may enter again, or how long after they ended.
+    """
     made = yield from SQL.all(
         "insert_many",
         now=now,
         tenant=scope.tenant,
         sequence_id=sequence_id,
         version_id=version_id,
-        reentry=reentry,
+        reentry=reentry is True,
+        ended_before=now - reentry if isinstance(reentry, timedelta) else None,
         types=[each.subscriber_type for each in newcomers],
         ids=[each.subscriber_id for each in newcomers],
         step_ids=[each.arrival.step_id for each in newcomers],

@@ -14,6 +14,8 @@ select %(tenant)s::text, %(sequence_id)s::uuid, %(version_id)s::uuid, g.subscrib
      where old.tenant_key = %(tenant)s::text and old.subscriber_type = g.subscriber_type
        and old.subscriber_id = g.subscriber_id and old.sequence_id = %(sequence_id)s::uuid
        and old.state in ('completed', 'cancelled')
+       and (%(ended_before)s::timestamptz is null
+            or coalesce(old.completed_at, old.cancelled_at, old.updated_at) > %(ended_before)s::timestamptz)
      limit 1) is null
 on conflict (tenant_key, sequence_id, subscriber_type, subscriber_id) where state in ('active', 'paused') do nothing
 returning e.id, e.subscriber_type, e.subscriber_id;

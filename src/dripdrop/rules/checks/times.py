@@ -11,6 +11,8 @@ from dripdrop.rules.checks import waiting
 from dripdrop.rules.checks.common import Found
 from dripdrop.rules.definition import Cron, Delay, Immediate, OnEvent, Step
 from dripdrop.rules.document import Path, SequenceDocument
+from dripdrop.rules.keys import REENTRY
+from dripdrop.rules.timing import span
 from dripdrop.rules.zones import find_zone, is_field
 
 
@@ -27,6 +29,21 @@ def timing(document: SequenceDocument, step: Step, at: Path) -> Found:
             return
         case OnEvent():
             yield from waiting.event(document, step.timing, (*at, "timing"))
+
+
+def reentry(document: SequenceDocument) -> Found:
+    """Whether, or how long after, people may go through again."""
+    written = document.config.get("reentry")
+    if written is None or any(written is word or (isinstance(word, str) and written == word) for word in REENTRY):
+        return
+    if not isinstance(written, Mapping) or set(written) != {"after"}:
+        cure = "Write always, never or { after: in 30 days }."
+        yield document.finding("unknown_word", ("reentry",), f"`reentry` cannot be {str(written)[:40]!r}.", cure)
+        return
+    try:
+        span(written["after"])
+    except Invalid as trouble:
+        yield document.finding(trouble.code, ("reentry", "after"), trouble.message, trouble.cure)
 
 
 def hours(document: SequenceDocument, config: Mapping[str, Any], at: Path) -> Found:
