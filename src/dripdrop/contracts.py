@@ -40,7 +40,10 @@ DELIVERY_KEY = "dripdrop_delivery_id"
 """The name under which a provider carries `delivery.id` as its metadata, and by which feedback finds its way back."""
 
 QUERY = ":query"
-"""Among the headers that `parse_events` is given: the query of the URL that was called, where it had one."""
+"""Among the headers that `parse_events` is given: of the URL that was called, the part of its query named DELIVERY_KEY.
+
+So an address that we gave away with a delivery in it tells whose it is; the rest of a query may be a secret.
+"""
 
 
 @dataclass(frozen=True, slots=True)

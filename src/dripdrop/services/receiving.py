@@ -7,13 +7,22 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, TypeAlias
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 from uuid import UUID
 
 from dripdrop.channels.http import Sender
 from dripdrop.channels.listening import listens
 from dripdrop.config import Config
-from dripdrop.contracts import QUERY, HttpRequest, HttpResponse, MaybeSent, NotSent, Verified, WebhookRequest
+from dripdrop.contracts import (
+    DELIVERY_KEY,
+    QUERY,
+    HttpRequest,
+    HttpResponse,
+    MaybeSent,
+    NotSent,
+    Verified,
+    WebhookRequest,
+)
 from dripdrop.errors import Invalid, NotFound, Unauthorized
 from dripdrop.operations import receiving
 from dripdrop.plugins import slug
@@ -110,8 +119,8 @@ class Receiver:
         if request.method == "GET":
             raise Refusal(405, "no_handshake")
         once = verified.once if isinstance(verified, Verified) else ()
-        query = urlsplit(request.url).query
-        headers = {**request.headers, QUERY: query} if query else request.headers
+        named = [pair for pair in parse_qsl(urlsplit(request.url).query) if pair[0] == DELIVERY_KEY]
+        headers = {**request.headers, QUERY: urlencode(named)} if named else request.headers
         await self.run(lambda at: receiving.accept(at, adapter, headers, request.body, once=once))
         acknowledge = getattr(plugin, "acknowledge", None)
         return _answer(acknowledge(request)) if acknowledge is not None else Received(200)
