@@ -37,6 +37,7 @@ class Handler:
         self.drop = None
         self.extensions = ()
         self.hold = None
+        self.holding = False
 
     async def handle_EHLO(self, server, session, envelope, hostname, responses):
         session.host_name = hostname
@@ -61,7 +62,8 @@ class Handler:
 
     async def handle_DATA(self, server, session, envelope):
         if self.hold is not None:
-            await asyncio.get_running_loop().run_in_executor(None, self.hold.wait, 10)
+            self.holding = True
+            await asyncio.get_running_loop().run_in_executor(None, self.hold.wait, PATIENCE)
         self.messages.append((envelope.mail_from, list(envelope.rcpt_tos), bytes(envelope.content)))
         if self.drop == "end":
             return self.hang_up(server)
@@ -98,7 +100,7 @@ def serve():
     def start(handler=None, **options):
         handler = handler or Handler()
         handler.port = free_port()
-        server = Server(handler, hostname="127.0.0.1", port=handler.port, ready_timeout=10, **options)
+        server = Server(handler, hostname="127.0.0.1", port=handler.port, ready_timeout=PATIENCE, **options)
         server.start()
         started.append(server)
         handler.connections = 0
@@ -124,13 +126,15 @@ def server(request, serve):
 
 
 SMTP_PROVIDER = SmtpProvider()
+# For what is not about time: only what hangs takes as long, however busy the machine is.
+PATIENCE = 60
 
 
 def config(server, **changes):
     return {"relay": "127.0.0.1", "port": server.port, "now": NOW, "local_hostname": "client.example.test", **changes}
 
 
-async def send(speaker, server, delivery=None, *, timeout=5.0, **changes):
+async def send(speaker, server, delivery=None, *, timeout=PATIENCE, **changes):
     return await speaker.send(SMTP_PROVIDER, delivery or delivery_of(), config(server, **changes), timeout=timeout)
 
 
@@ -196,7 +200,7 @@ async def test_a_connection_is_left_after_its_share_of_messages(server, speaker)
 
 async def test_another_password_means_another_connection(server, speaker):
     await send(speaker, server)
-    await send(speaker, server, delivery_of(number=2), timeout=6.0, local_hostname="other.example.test")
+    await send(speaker, server, delivery_of(number=2), local_hostname="other.example.test")
     assert server.connections == 2
 
 
@@ -218,6 +222,11 @@ async def test_another_password_means_another_connection(server, speaker):
         ("450 4.2.0 busy", "temporary", "recipient"),
         ("451 try later", "temporary", "message"),
         ("530 5.7.0 authentication required", "temporary", "adapter"),
+        ("550 relay not permitted", "temporary", "adapter"),
+        ("550 5.7.1 <ann@example.org>... Relaying denied", "temporary", "adapter"),
+        ("554 5.7.1 <ann@example.org>: Relay access denied", "temporary", "adapter"),
+        ("550 5.7.54 SMTP; Unable to relay recipient in non-accepted domain", "temporary", "adapter"),
+        ("550 5.1.1 <ann@example.org>: User unknown in relay recipient table", "bounced", "recipient"),
     ],
 )
 async def test_a_refused_recipient_is_judged_by_code(server, speaker, reply, kind, cause):
@@ -344,14 +353,17 @@ async def test_a_connection_that_died_while_idle_is_replaced_without_a_word(serv
 
 async def test_a_server_that_is_slow_to_say_yes_leaves_a_doubt(server, speaker):
     server.hold = threading.Event()
-    outcome = await send(speaker, server, timeout=0.3)
+    for timeout in (0.3, 3, 30):  # a busy machine may need more until the message is out
+        outcome = await send(speaker, server, timeout=timeout)
+        if server.holding:
+            break
     server.hold.set()
     assert outcome == Unknown({"reason": "timeout"})
 
 
 async def test_nobody_listening_is_a_temporary_trouble_of_the_adapter(serve, speaker, unused_port):
     outcome = await speaker.send(
-        SMTP_PROVIDER, delivery_of(), {"relay": "127.0.0.1", "port": unused_port, "now": NOW}, timeout=5
+        SMTP_PROVIDER, delivery_of(), {"relay": "127.0.0.1", "port": unused_port, "now": NOW}, timeout=PATIENCE
     )
     assert (outcome.kind, outcome.cause, outcome.detail["reason"]) == ("temporary", "adapter", "connect")
 
@@ -478,7 +490,7 @@ async def test_a_server_that_says_goodbye_while_idle_is_not_used_again(speaker):
 
     async with Scripted(script) as server:
         assert isinstance(await send(speaker, server), Accepted)
-        await asyncio.wait_for(closed.wait(), 5)
+        await asyncio.wait_for(closed.wait(), PATIENCE)
         assert isinstance(await send(speaker, server, delivery_of(number=2)), Accepted)
 
 
@@ -529,7 +541,9 @@ async def test_starttls_always_refuses_a_server_without_it(server, speaker):
 async def test_implicit_tls(serve, speaker, server_tls, certificate):
     server = serve(ssl_context=server_tls)
     assert isinstance(await send(speaker, server, tls=True, ca_file=str(certificate[0])), Accepted)
-    assert isinstance(await send(speaker, server, delivery_of(BIG), tls=True, ca_file=str(certificate[0])), Accepted)
+    long = delivery_of(changed(text="A line of text.\n" * 100_000), number=2)
+    assert isinstance(await send(speaker, server, long, tls=True, ca_file=str(certificate[0])), Accepted)
+    assert len(server.messages[1][2]) > 1_500_000
     assert server.connections == 1
 
 
@@ -571,10 +585,12 @@ async def test_a_message_that_cannot_be_built_is_refused_by_us(server, speaker, 
 
 
 async def test_check_says_what_is_wrong(server, with_login, speaker, unused_port):
-    assert await speaker.check(SMTP_PROVIDER, config(server), timeout=5) is None
+    assert await speaker.check(SMTP_PROVIDER, config(server), timeout=PATIENCE) is None
     wrong = config(with_login, username="ann", password="wrong")
-    assert "535" in await speaker.check(SMTP_PROVIDER, wrong, timeout=5)
-    assert "No connection" in await speaker.check(SMTP_PROVIDER, {"relay": "127.0.0.1", "port": unused_port}, timeout=5)
+    assert "535" in await speaker.check(SMTP_PROVIDER, wrong, timeout=PATIENCE)
+    assert "No connection" in await speaker.check(
+        SMTP_PROVIDER, {"relay": "127.0.0.1", "port": unused_port}, timeout=PATIENCE
+    )
 
 
 def test_credentials_need_a_relay_and_a_sane_port():
@@ -617,7 +633,7 @@ async def test_an_idle_connection_is_closed_after_a_while(server):
             await original(self, session)
             closed.set()
 
-    outcome = await speaker.send(Watched(), delivery_of(), config(server), timeout=5)
+    outcome = await speaker.send(Watched(), delivery_of(), config(server), timeout=PATIENCE)
     assert isinstance(outcome, Accepted)
-    await asyncio.wait_for(closed.wait(), 5)
+    await asyncio.wait_for(closed.wait(), PATIENCE)
     await speaker.aclose()

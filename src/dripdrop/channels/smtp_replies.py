@@ -14,6 +14,8 @@ Stage: TypeAlias = Literal["connect", "mail", "rcpt", "data", "end"]
 _ENHANCED = re.compile(r"([245])\.(\d{1,3})\.(\d{1,3})(?!\d)")
 _ADDRESS = re.compile(r"[^\s<>\"'(),;:=]{1,64}@[^\s<>\"'(),;:]{1,253}")
 _LOGIN = frozenset((530, 534, 535, 538))
+# Exim, sendmail, Postfix and Exchange, in this order; none has a code of its own for it.
+_NO_RELAY = re.compile(r"relay not permitted|relaying (?:denied|not allowed)|relay access denied|unable to relay", re.I)
 _ABOUT_THE_SENDER = frozenset((7, 8))
 _LONGEST_TEXT = 200
 
@@ -77,6 +79,8 @@ def _judged(reply: Reply, stage: Stage) -> tuple[Kind, Cause]:
     _, subject, number = (int(each) for each in (reply.status or "0.0.0").split("."))
     if code < 500:
         return "temporary", _temporary_cause(subject, stage)
+    if stage == "rcpt" and subject in (0, 7) and _NO_RELAY.search(reply.text):
+        return "temporary", "adapter"  # it carries for those it knows, and that is not us: whoever it is for
     if subject == 7:
         return ("temporary", "adapter") if number in (8, 9) else ("permanent", "policy")
     if stage == "mail" and (subject == 1 or (not subject and code in (550, 551, 553))):
