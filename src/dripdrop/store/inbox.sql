@@ -32,13 +32,14 @@ returning r.id, r.state, r.tenant_key, r.adapter_id, r.provider, r.headers, r.bo
           (select a.channel from dripdrop.channel_adapters a where a.id = r.adapter_id) as channel;
 
 -- name: finish
--- Only where nobody has taken it meanwhile: `retries` is what was read with the claim.
+-- Only where nobody has taken it meanwhile: `retries` is what was read with the claim. The ids are named twice so that
+-- the rows are found by them, and not by a walk through everything that is stored.
 update dripdrop.webhook_requests r
    set state = g.state, reason = g.reason, due_at = g.due_at,
        processed_at = case when g.state <> 'stored' then %(now)s::timestamptz end
   from unnest(%(ids)s::uuid[], %(retries)s::integer[], %(states)s::text[], %(reasons)s::text[], %(due_at)s::timestamptz[])
     as g(id, retries, state, reason, due_at)
- where r.id = g.id and r.retries = g.retries and r.state = 'stored'
+ where r.id = any(%(ids)s::uuid[]) and r.id = g.id and r.retries = g.retries and r.state = 'stored'
 returning r.id;
 
 -- name: list
