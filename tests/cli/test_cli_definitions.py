@@ -295,3 +295,32 @@ def test_the_function_of_a_template_is_looked_for_where_the_app_is(typed, tmp_pa
     assert [(each["code"], each["line"]) for each in found] == [("template_module", 3)]
     (tmp_path / "m.yaml").write_text("sequence: m\nsteps:\n  a: {channel: email, template: 'mailapp:hello'}\n")
     assert typed("validate", "m.yaml", "--app", "mailapp:drip").status == 0
+
+
+def test_a_sequence_is_shown_with_its_times_and_ways(typed, tmp_path):
+    (tmp_path / "ways.yaml").write_text("""
+sequence: ways
+steps:
+  a:
+    channel: email
+    subject: A
+    text: A
+    next: [{ when: "n > 1", goto: c }, { when: "n > 2", goto: c }, { goto: b }]
+  b:
+    channel: email
+    timing: { event: booked, match: { kind: live }, timeout: in 7 days, timeout_goto: d }
+    subject: B
+    text: B
+    next: end
+  c: { channel: email, timing: every monday at 9am, repeat: 4, subject: C, text: C }
+  d: { channel: email, subject: D, text: D }
+""")
+    assert typed("apply", "ways.yaml").status == 0
+    table = typed("sequences", "show", "ways").out.splitlines()[-4:]
+    said = [[cell.strip() for cell in line.split("   ") if cell.strip()] for line in table]
+    assert [(cells[2], cells[4]) for cells in said] == [
+        ("immediate", "c, b"),
+        ("when booked (kind=live) happens, or in 7 days", "end, d"),
+        ("every monday at 9am, 4 times", "d"),
+        ("immediate", "end"),
+    ]

@@ -15,7 +15,7 @@ from dripdrop.errors import NotFound
 
 if TYPE_CHECKING:
     from dripdrop.app import DripDrop
-    from dripdrop.rules.definition import Version
+    from dripdrop.rules.definition import Step, Version
     from dripdrop.store.sequences import Edition, Sequence
 
 _NUMBER = click.argument("version", type=click.IntRange(min=1), required=False)
@@ -62,8 +62,11 @@ def show(session: Session, sequence: str, version: int | None) -> None:
         ("version", f"{whole.number}, {whole.state}" if whole else "none: dripdrop apply FILE"),
         ("hooks", found.hook_module),
     ])  # fmt: skip
-    steps = list(whole.steps) if whole else []
-    rows = [(step.key, step.channel, _timing(step), step.active, ", ".join(_ahead(whole, step.key))) for step in steps]
+    rows = [
+        (step.key, step.channel, _timing(step), step.active, ", ".join(_ahead(edition, step)))
+        for edition in ([whole] if whole else [])
+        for step in edition.steps
+    ]
     columns = ("step", "channel", "timing", "on", "next")
     session.show({"sequence": found, "version": whole}, facts, output.table(columns, rows, empty="No steps."))
 
@@ -178,11 +181,25 @@ def _timing(step: Any) -> str:
     from dripdrop.rules.document import timing_form
 
     said = timing_form(step.timing)
-    return said if isinstance(said, str) else output.cell(said)
+    times = "" if not step.repeat else ", for ever" if step.repeat is True else f", {step.repeat} times"
+    if isinstance(said, str):
+        return said + times
+    if "event" not in said:
+        return output.cell(said) + times
+    kind = f" ({output.cell(said['match'])})" if said.get("match") else ""
+    return f"when {said['event']}{kind} happens" + (f", or {said['timeout']}" if said.get("timeout") else "")
 
 
-def _ahead(version: Version | None, key: str) -> list[str]:
-    return [way.target or "end" for way in version.transitions if way.origin == key] if version else []
+def _ahead(version: Version, step: Step) -> list[str]:
+    """Where a step leads, each once: by its ways in their order, or without any to the next one in line."""
+    from dripdrop.rules import path
+
+    ways = [way.target or "end" for way in version.transitions if way.origin == step.key]
+    if not ways:
+        following = path.onward(version, step)
+        ways = [following.step.key if isinstance(following, path.Goto) else "end"]
+    late = getattr(step.timing, "timeout_goto", None)
+    return list(dict.fromkeys([*ways, late] if late else ways))
 
 
 def _write_yaml(value: Any) -> None:
