@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -9,18 +10,41 @@ from uuid import UUID
 
 import psycopg
 import pytest
+from tests.conftest import CARELESS, Postgres
 from tests.operations.desk import NOW
 from tests.operations.scenes import BOOKED, DOCUMENT, WAITING, Stage
 
+from dripdrop import embedded
 from dripdrop.operations import authoring, awaiting, enrolling, reporting, tracking
 from dripdrop.operations.tracking import Result
-from dripdrop.store import events
+from dripdrop.store import events, schema
 from dripdrop.store.database import configure
 from dripdrop.store.flow import Flow, Query
 from dripdrop.store.runners import run_sync
 from dripdrop.store.scope import GLOBAL
 
 LATER = NOW + timedelta(hours=1)
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    """A server without anybody else: a wait is settled once whoever was at work on the whole server has ended."""
+    version = int(os.environ.get("DRIPDROP_TEST_PG", "18"))
+    with embedded.start(tmp_path_factory.mktemp("alone"), version=version, settings=CARELESS) as server:
+        yield Postgres(server.url)
+
+
+@pytest.fixture(scope="module")
+def migrated(alone: Postgres) -> Iterator[str]:
+    with alone.database() as name:
+        schema.migrate(alone.url_of(name))
+        yield name
+
+
+@pytest.fixture
+def database_url(alone: Postgres, migrated: str) -> Iterator[str]:
+    with alone.database(migrated) as name:
+        yield alone.url_of(name)
 
 
 @pytest.fixture
