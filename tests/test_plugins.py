@@ -160,7 +160,7 @@ class HalfSession(Postmark):
         ("hooks", object(), ["handle_hook"]),
         ("allocator", object(), ["pick_member"]),
         ("token_source", object(), ["token"]),
-        ("template", object(), ["__call__"]),
+        ("template", object(), ["fetch"]),
         ("gate", object(), ["__call__"]),
     ],
 )

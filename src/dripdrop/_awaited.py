@@ -32,6 +32,7 @@ from dripdrop.operations import (
 from dripdrop.operations.enrolling import Result
 from dripdrop.operations.hooking import HookName
 from dripdrop.operations.suppressing import Imported
+from dripdrop.rules.document import SequenceDocument
 from dripdrop.rules.message import Message
 from dripdrop.rules.outcome import Outcome
 from dripdrop.services.hook_tests import Tried
@@ -60,7 +61,7 @@ class _AsyncSequences(Group):
     validate = Awaited(authoring.validate, "checks")
     activate = Awaited(authoring.activate, "checks", "keyring")
     archive = Awaited(authoring.archive)
-    apply = Awaited(authoring.apply, "checks", "keyring")
+    _apply = Awaited(authoring.apply, "checks", "keyring")
     active_version = Awaited(authoring.active_version)
     version = Awaited(authoring.version)
     max_version_number = Awaited(authoring.max_version_number)
@@ -68,6 +69,15 @@ class _AsyncSequences(Group):
     steps = Awaited(authoring.steps)
     versions = Awaited(authoring.versions)
     counts = Awaited(reporting.sequences)
+
+    async def apply(self, document: SequenceDocument | Mapping[str, Any]) -> authoring.Applied:
+        """Make a document the active version of its sequence; the same document again changes nothing.
+
+        What belongs to the sequence itself (name, description, hooks, metadata, active) is updated in place; anything
+        else makes a new version. External templates are fetched and become part of it. Raises Invalid (`cannot_apply`)
+        with every problem at once, Invalid (`template_source`).
+        """
+        return await self._apply(await self._owner._work("pinned", document))
 
 
 class _AsyncEnrollments(Group):

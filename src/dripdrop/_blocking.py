@@ -31,6 +31,7 @@ from dripdrop.operations import (
 from dripdrop.operations.enrolling import Result
 from dripdrop.operations.hooking import HookName
 from dripdrop.operations.suppressing import Imported
+from dripdrop.rules.document import SequenceDocument
 from dripdrop.rules.message import Message
 from dripdrop.rules.outcome import Outcome
 from dripdrop.services.hook_tests import Tried
@@ -59,7 +60,7 @@ class _Sequences(Group):
     validate = Sync(authoring.validate, "checks")
     activate = Sync(authoring.activate, "checks", "keyring")
     archive = Sync(authoring.archive)
-    apply = Sync(authoring.apply, "checks", "keyring")
+    _apply = Sync(authoring.apply, "checks", "keyring")
     active_version = Sync(authoring.active_version)
     version = Sync(authoring.version)
     max_version_number = Sync(authoring.max_version_number)
@@ -67,6 +68,15 @@ class _Sequences(Group):
     steps = Sync(authoring.steps)
     versions = Sync(authoring.versions)
     counts = Sync(reporting.sequences)
+
+    def apply(self, document: SequenceDocument | Mapping[str, Any]) -> authoring.Applied:
+        """Make a document the active version of its sequence; the same document again changes nothing.
+
+        What belongs to the sequence itself (name, description, hooks, metadata, active) is updated in place; anything
+        else makes a new version. External templates are fetched and become part of it. Raises Invalid (`cannot_apply`)
+        with every problem at once, Invalid (`template_source`).
+        """
+        return self._apply(self._owner._work("pinned", document))
 
 
 class _Enrollments(Group):

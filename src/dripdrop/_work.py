@@ -27,7 +27,7 @@ from dripdrop.rendering import wire
 from dripdrop.rules import links
 from dripdrop.rules.outcome import Outcome, Rejected
 from dripdrop.rules.recipients import normalize
-from dripdrop.services import hook_tests, judging, previewing, sending
+from dripdrop.services import external, hook_tests, judging, previewing, sending
 from dripdrop.services.hook_tests import Tried
 from dripdrop.services.receiving import Received, Receiver
 from dripdrop.store import hooks, schema
@@ -179,6 +179,10 @@ class Work:
             resolve=resolve_template,
             sms_max_chars=None if linking.wanted(step, version, config) else config.sms_max_chars,
         )
+
+    async def pinned(self, document: Any) -> Any:
+        """The document with what its external templates say now."""
+        return await external.pinned(document, self.core.plugins)
 
     async def doctor(self) -> list[Finding]:
         from dripdrop.services import doctor

@@ -349,6 +349,19 @@ class ShortLinkAdapter(Protocol):
 # Optional: preview_link(request, options) -> ShortLink    what a link will look like, without making it
 
 
+class TemplateSource(Protocol):
+    """Templates that are kept elsewhere: `template: external:NAME/WHICH` in a definition. Asked when it is applied."""
+
+    name: str
+
+    def fetch(self, name: str, locale: str | None) -> Mapping[str, Any] | Awaitable[Mapping[str, Any]]:
+        """The message's fields (subject, html, text, ...), in a language or (None) its own words.
+
+        None says that there is nothing in this language. May be async; a blocking one is run in a thread.
+        """
+        ...
+
+
 TelemetryListener: TypeAlias = Callable[[Any], None]
 
 __all__ = [
@@ -384,6 +397,7 @@ __all__ = [
     "ShortLinkAdapter",
     "ShortLinkFailed",
     "TelemetryListener",
+    "TemplateSource",
     "TokenError",
     "TokenSource",
     "Unknown",

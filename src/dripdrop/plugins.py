@@ -34,7 +34,7 @@ _CALLBACKS: dict[str, tuple[tuple[str, ...], ...]] = {
     "hooks": (("handle_hook",),),
     "allocator": (("pick_member",),),
     "token_source": (("token",), ("request", "granted"), ("__call__",)),
-    "template": (("__call__",),),
+    "template": (("fetch",),),
     "gate": (("__call__",),),
 }
 _FEEDBACK = (
@@ -53,6 +53,7 @@ _TELLTALES = {
     "schedule_one": "scheduler",
     "create_link": "shortener",
     "handle_hook": "hooks",
+    "fetch": "template",
     "pick_member": "allocator",
     "token": "token_source",
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -90,7 +91,7 @@ def _row(path: Path, wanted: int) -> dict[str, Any]:
 def _of_file(session: Session, path: Path, step: str, sequence: str | None, wishes: Wishes) -> Preview:
     from dripdrop._core import resolve_template
     from dripdrop.clock import SystemClock
-    from dripdrop.services import previewing, sources
+    from dripdrop.services import external, previewing, sources
 
     if wishes.get("enrollment") or wishes.get("subscriber"):
         raise click.UsageError("A file knows no people: name the applied sequence, or give --data.")
@@ -99,15 +100,16 @@ def _of_file(session: Session, path: Path, step: str, sequence: str | None, wish
     if len(documents) != 1:
         keys = ", ".join(each.key for each in found)
         raise NotFound(f"{path} holds {keys}.", cure="Name one with --sequence.")
-    wanted = documents[0].step(step)
+    document = asyncio.run(external.pinned(documents[0], session.plugins()))
+    wanted = document.step(step)
     if wanted is None:
-        known = [each.key for each in documents[0].steps]
+        known = [each.key for each in document.steps]
         cure = suggestion(step, known).strip() or f"It has: {', '.join(known)}."
         raise NotFound(f"{path} has no step {step!r}.", cure=cure)
     import_from_here()
     config = session.config()
     return previewing.preview(
-        previewing.version_of(documents[0], session.options.tenant or ""),
+        previewing.version_of(document, session.options.tenant or ""),
         wanted,
         wishes,
         now=SystemClock().now(),

@@ -166,6 +166,12 @@ class Session:
             self._ctx.call_on_close(made.close)
         return made
 
+    def plugins(self) -> Any:
+        """The app's plug-ins, or those that are installed."""
+        from dripdrop.plugins import Plugins
+
+        return Plugins() if self.app is None else self.app.plugins
+
     def scoped(self, drip: Any) -> Any:
         """The view of a facade that was asked for with `--tenant`."""
         return drip if self.options.tenant is None else drip.for_tenant(self.options.tenant)

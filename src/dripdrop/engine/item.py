@@ -12,10 +12,10 @@ from dripdrop.contracts import TokenError
 from dripdrop.engine import asking
 from dripdrop.engine.collectors import Guilty
 from dripdrop.engine.runtime import recipient_of, ref_of
-from dripdrop.errors import DripDropError, Invalid
+from dripdrop.errors import DripDropError, Invalid, MissingExtra
 from dripdrop.operations.delivering import Closed, Closing, Opened, Opening, Refused
 from dripdrop.operations.dispatching import Judged
-from dripdrop.rules import gates, retry
+from dripdrop.rules import gates, retry, variation
 from dripdrop.rules.claim import Claim
 from dripdrop.rules.endings import Defer, Ending, Requeue, Setting
 from dripdrop.rules.following import Came, Decided, HandBack, TimedOut
@@ -131,6 +131,9 @@ class Item:
             made = await runtime.shortened(claim, message, self.config)
         except Invalid as error:
             return Rejected("permanent", "message", detail={"reason": error.code})
+        except MissingExtra as error:
+            # Another worker may have it, or this one after its next start.
+            return Rejected("temporary", "adapter", detail={"reason": error.code})
         if isinstance(made, Rejected):
             return made
         self.fallback = made.fallback
@@ -319,8 +322,17 @@ class Item:
                 "step_key": claim.step.key,
                 "channel": claim.step.channel,
                 "tenant_key": claim.tenant or None,
+                **_variation(claim),
             },
         )
+
+
+def _variation(claim: Claim) -> dict[str, str | None]:
+    """In which language and variant it was said, where there is a choice."""
+    if not variation.varies(claim.step):
+        return {}
+    said = variation.chosen(claim.step, claim.data, claim.enrollment_id)
+    return {"locale": said.locale, "variant": said.variant}
 
 
 _EVENTS = {

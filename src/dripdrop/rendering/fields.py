@@ -106,7 +106,7 @@ def _names(node: Node) -> Iterator[str]:
 
 
 def _compile_step(step: Step, trusted: bool, said: Variation) -> Compiled:
-    spoken = variation.spoken(step, said) if said != OWN else step
+    spoken = step if said == OWN and step.template_type == "inline" else variation.spoken(step, said)
     template = spoken.template
     fields = tuple(
         (name, _compile(name, value, _Manner(step, trusted, spintax.spins(step, name, value)), path), path)

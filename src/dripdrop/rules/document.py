@@ -136,6 +136,8 @@ def _template(step: Step) -> dict[str, Any]:
         rest = {name: value for name, value in step.template.items() if name not in ("module", "function")}
         return {"template": f"{step.template.get('module')}:{step.template.get('function')}", **rest}
     said = {name: step.template[name] for name in TEMPLATE_KEYS if name in step.template}
+    if step.template_type == "external" and "fetched" not in step.template:
+        return {"template": f"external:{step.template.get('external')}", **said}
     rest = {name: value for name, value in step.template.items() if name not in said}
     return {**said, "template": rest} if rest else said
 

@@ -168,15 +168,26 @@ class _Reader:
     def template(self, written: dict[str, Any], at: Path) -> tuple[str, dict[str, Any]]:
         fields = {name: written[name] for name in TEMPLATE_KEYS if name in written}
         own = written.get("template")
+        if isinstance(own, dict) and "external" in own:
+            return "external", {**self.external(own, at), **fields}
         if isinstance(own, dict):
             fit = self.fitting(own, {**{name: {} for name in own}, **keys.TEMPLATE}, (*at, "template"))
             return "inline", {**fit, **fields}
         if isinstance(own, str):
             module, colon, function = own.partition(":")
+            if module == "external":
+                return "external", {**self.external({"external": function}, at), **fields}
             if not (module and colon and function):
                 self.note("template_module", (*at, "template"), f"{own!r} is no function.", "Write module:function.")
             return "module", {"module": module, "function": function, **fields}
         return "inline", fields
+
+    def external(self, own: dict[str, Any], at: Path) -> dict[str, Any]:
+        source, slash, name = str(own["external"]).partition("/")
+        if not (source and slash and name):
+            message = f"{own['external']!r} names no template."
+            self.note("template_source", (*at, "template"), message, "Write external:SOURCE/NAME.")
+        return self.fitting(own, {**keys.TEMPLATE, "external": keys.TEXT, "fetched": keys.MAPPING}, (*at, "template"))
 
     def timing(self, value: Any, at: Path) -> Timing:
         if isinstance(value, dict) and "event" in value:

@@ -1,7 +1,8 @@
 """In which language, and in which of its variants, does a step speak to this person?
 
-A step's own fields are the first; a variant writes over them, the person's language over both, and the variant's own
-words in that language over all. Who writes one of `text` and `html` replaces both.
+A step's own fields are the first, those that are written above those of an external template. A variant writes over
+them, the person's language over both, and the variant's own words in that language over all. Who writes one of `text`
+and `html` replaces both.
 """
 
 from __future__ import annotations
@@ -55,9 +56,14 @@ def chosen(
 def spoken(step: Step, variation: Variation) -> Step:
     """The step as it speaks then."""
     written: dict[str, Any] = dict(step.template)
+    fetched: Mapping[str, Any] = {}
+    if step.template_type == "external":
+        fetched = written.pop("fetched", None) or {}
+        written.pop("external", None)
+        written = {**fetched.get("", {}), **written}
     variant = next((each for name, _, each in named(step) if name == variation.variant), {})
     _write(written, {name: value for name, value in variant.items() if name not in VARIANT_KEYS})
-    for locales in (step.config.get("locales"), variant.get("locales")):
+    for locales in (fetched, step.config.get("locales"), variant.get("locales")):
         _write(written, _in_locale(locales, variation.locale))
     return replace(step, template=written)
 

@@ -8,6 +8,7 @@ from typing import Any
 from dripdrop.rules.checks.common import Checks, CheckTemplate, Found, blank, nearest
 from dripdrop.rules.definition import Step
 from dripdrop.rules.document import Path, SequenceDocument
+from dripdrop.rules.variation import OWN, spoken
 
 BODIES: Mapping[str, tuple[str, ...]] = {
     "email": ("text", "html"),
@@ -41,8 +42,9 @@ def function(document: SequenceDocument, step: Step, at: Path, known: Checks) ->
 
 def content(document: SequenceDocument, step: Step, at: Path) -> Found:
     """The fields that the channel cannot do without."""
-    if step.template_type == "module":
+    if step.template_type == "module" or (step.template_type == "external" and not step.template.get("fetched")):
         return
+    step = spoken(step, OWN) if step.template_type == "external" else step
     if step.channel == "email" and blank(step.template.get("subject")):
         yield document.finding("missing_subject", at, "The e-mail has no subject.", "Write `subject:`.")
     bodies = BODIES.get(step.channel, ())

@@ -19,12 +19,13 @@ _SPINTAX_CURE = "Match the braces, or write \\{ and \\} where they are text."
 
 def speech(document: SequenceDocument, step: Step, at: Path, known: Checks) -> Found:
     """Templates, markup and alternatives of all that the step may say, and the choice between them."""
-    yield from _fields(document, step, step.template, at, known)
+    said = variation.spoken(step, variation.OWN) if step.template_type == "external" else step
+    yield from _fields(document, step, said.template, at, known)
     for where, fields in _others(step):
         yield from _fields(document, step, fields, (*at, *where), known)
     yield from _languages(document, step, at)
     yield from _variants(document, step, at)
-    if step.template_type != "module":
+    if step.template_type == "inline" or step.template.get("fetched"):
         yield from _lacking(document, step, at)
 
 
