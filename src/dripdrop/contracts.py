@@ -350,15 +350,12 @@ class ShortLinkAdapter(Protocol):
 
 
 class TemplateSource(Protocol):
-    """Templates that are kept elsewhere: `template: external:NAME/WHICH` in a definition. Asked when it is applied."""
+    """Templates that are kept elsewhere (`template: external:NAME/WHICH`): asked when a definition is applied."""
 
     name: str
 
-    def fetch(self, name: str, locale: str | None) -> Mapping[str, Any] | Awaitable[Mapping[str, Any]]:
-        """The message's fields (subject, html, text, ...), in a language or (None) its own words.
-
-        None says that there is nothing in this language. May be async; a blocking one is run in a thread.
-        """
+    def fetch(self, name: str, locale: str | None) -> Mapping[str, Any] | None | Awaitable[Mapping[str, Any] | None]:
+        """The message's fields (subject, html, ...) in a language, or its own words; None where a language is not there."""
         ...
 
 
