@@ -354,8 +354,8 @@ class TemplateSource(Protocol):
 
     name: str
 
-    def fetch(self, name: str, locale: str | None) -> Mapping[str, Any] | None | Awaitable[Mapping[str, Any] | None]:
-        """The message's fields (subject, html, ...) in a language, or its own words; None where a language is not there."""
+    def fetch(self, name: str, locale: str | None) -> Mapping[str, Any] | Awaitable[Mapping[str, Any] | None] | None:
+        """The message's fields (subject, html, ...) in a language, or its own words; None: nothing in that language."""
         ...
 
 
