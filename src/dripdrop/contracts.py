@@ -111,7 +111,6 @@ class Sends(Protocol):
 
         Raises `NotSent`, `MaybeSent`, or `Invalid` (`url_blocked`, `request_invalid`) before anything left.
         """
-        ...
 
 
 @runtime_checkable
@@ -123,11 +122,9 @@ class Provider(Protocol):
 
     def deliver(self, delivery: Delivery, config: Config) -> Awaitable[Outcome] | Outcome:
         """Send one rendered delivery; whatever it raises becomes `Unknown`."""
-        ...
 
     def validate_credentials(self, credentials: Mapping[str, Any]) -> list[tuple[str, str]]:
         """The problems as (field, text); empty is good."""
-        ...
 
 
 @runtime_checkable
@@ -153,7 +150,6 @@ class SessionProvider(Protocol):
 
     async def open_session(self, config: Config) -> Any:
         """Connect; raise to say that nothing can have been sent (the attempt is then a temporary rejection)."""
-        ...
 
     async def deliver(self, delivery: Delivery, config: Config, session: Any) -> Outcome: ...
 
@@ -180,27 +176,21 @@ class FeedbackProvider(Protocol):
 
     def webhook_routes(self, adapter: Any) -> Sequence[tuple[str, str]]:
         """(method, suffix after `/{provider}/{adapter_id}`, mostly empty) of every call that may come."""
-        ...
 
     def verify_webhook(self, raw_body: bytes, headers: Mapping[str, str], config: Config) -> Verified | None:
         """Raise `Unauthorized` unless these very bytes come from the provider, within the replay window."""
-        ...
 
     def parse_events(self, raw_body: bytes, headers: Mapping[str, str]) -> Sequence[Mapping[str, Any]]:
         """Every event of the body, one JSON-safe payload for each event and recipient; raise `Invalid` for no body."""
-        ...
 
     def provider_event_id(self, payload: Mapping[str, Any]) -> str | None:
         """The same text for the same event however often it is sent, and another for every other event."""
-        ...
 
     def resolve_delivery(self, payload: Mapping[str, Any]) -> Mapping[str, str] | None:
         """`delivery_id` (ours, from DELIVERY_KEY), `provider_message_id`, or both: what finds the delivery."""
-        ...
 
     def normalize_feedback(self, payload: Mapping[str, Any]) -> Feedback | None:
         """The event in our words; None for what is no feedback (an inbound message) or is not known."""
-        ...
 
 
 # Optional parts of feedback, looked up by name:
@@ -220,7 +210,6 @@ class Scheduler(Protocol):
 
     def schedule(self, due: Sequence[tuple[UUID, datetime]]) -> Generator[Any, Any, list[str]]:
         """A job for each (execution, time); one job id each."""
-        ...
 
     def cancel(self, job_ids: Sequence[str]) -> Generator[Any, Any, None]: ...
 
@@ -266,7 +255,6 @@ class TokenSource(Protocol):
 
     def token(self, adapter: AdapterRef) -> Awaitable[AccessToken] | AccessToken:
         """A token that is good now; raises `TokenError`."""
-        ...
 
 
 class HookModule(Protocol):
@@ -283,7 +271,6 @@ class HookModule(Protocol):
         `enrollment` holds id, subscriber_type, subscriber_id, tenant_key, sequence_key, visit and data; `context`
         step_execution_id, sequence, step, vars, tenant and now, and gives None for what it lacks.
         """
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -343,7 +330,6 @@ class ShortLinkAdapter(Protocol):
 
     def create_link(self, request: LinkRequest, options: Mapping[str, Any]) -> Awaitable[ShortLink] | ShortLink:
         """The short link for a request; the same for the same `idempotency_key`. Raises `ShortLinkFailed`."""
-        ...
 
 
 # Optional: preview_link(request, options) -> ShortLink    what a link will look like, without making it
@@ -356,7 +342,6 @@ class TemplateSource(Protocol):
 
     def fetch(self, name: str, locale: str | None) -> Mapping[str, Any] | Awaitable[Mapping[str, Any] | None] | None:
         """The message's fields (subject, html, ...) in a language, or its own words; None: nothing in that language."""
-        ...
 
 
 TelemetryListener: TypeAlias = Callable[[Any], None]
