@@ -28,6 +28,7 @@ _SAID = {
     "unknown_module": "cannot be imported",
     "unknown_attribute": "is not there",
     "missing_handle_hook": "has no handle_hook",
+    "not_registered": "is no plug-in of kind hooks, and a tenant's definition may name nothing else",
 }
 _WORD = re.compile(r"[A-Za-z0-9_]{1,40}")
 # Outages that clients report by classes of their own: httpx and httpx2, aiohttp, and every database driver (PEP 249).
@@ -55,26 +56,29 @@ class Modules:
         self._known: dict[str, Any] = {}
         self._running: Counter[tuple[str, str]] = Counter()
 
-    def find(self, reference: str) -> Any:
+    def find(self, reference: str, *, trusted: bool = True) -> Any:
         """The object behind `hooks:`, a plug-in's name or module:attribute; raises `Permanent`.
 
-        A class is instantiated once. An attribute that has no `handle_hook` is never called.
+        A class is instantiated once. An attribute that has no `handle_hook` is never called. Nothing is imported for
+        authors who are not `trusted`: a tenant's definition names a plug-in.
         """
+        found = self._registered(reference)
+        if found is not None:
+            return found
+        if not trusted:
+            raise Permanent("not_registered")
         found = self._known.get(reference)
         if found is None:
-            found = self._registered(reference)
-            if found is None:
-                found = imported(reference)
-            self._known[reference] = found
+            found = self._known[reference] = imported(reference)
         return found
 
-    def problem(self, reference: str, name: str | None = None) -> str | None:
+    def problem(self, reference: str, name: str | None = None, *, trusted: bool = True) -> str | None:
         """What is wrong with a module, or with a name asked of it, as a sentence; None is well.
 
         Which names a module answers is only known where it says so itself, in an attribute `hooks`.
         """
         try:
-            found = self.find(reference)
+            found = self.find(reference, trusted=trusted)
         except Permanent as trouble:
             return f"{reference[:80]!r} {_SAID.get(trouble.reason, f'cannot be used: {trouble.reason}')}."
         names = getattr(found, "hooks", None)
@@ -90,9 +94,10 @@ class Modules:
         context: Mapping[str, Any],
         *,
         timeout: float = TIMEOUT_SECONDS,
+        trusted: bool = True,
     ) -> Any:
         """What `handle_hook` answers within `timeout` seconds; raises `Temporary` or `Permanent`."""
-        handle = self.find(reference).handle_hook
+        handle = self.find(reference, trusted=trusted).handle_hook
         key = (reference, name)
         if self._running[key] >= self._per_hook or self._running.total() >= self._threads:
             raise Temporary("busy", BUSY_SECONDS)

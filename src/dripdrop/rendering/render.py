@@ -166,7 +166,8 @@ def _ask_module(
 ) -> Mapping[str, Any]:
     module, function = str(step.template.get("module") or ""), str(step.template.get("function") or "")
     cure = "Name a function that takes (enrollment, answers, config) and returns the channel's fields."
-    if resolve is None or not module or not function:
+    # A tenant's author may not name code to be imported and called.
+    if resolve is None or enrollment["tenant_key"] is not None or not module or not function:
         raise Invalid(f"{step.key} names no template function.", cure=cure, code="template_module")
     try:
         fields = resolve(module, function)(enrollment, answers, step.config)

@@ -26,20 +26,24 @@ def checks(
     """What this house can look into: templates, our channels and those of plug-ins, links to unsubscribe.
 
     Where the host's code is at hand, `modules` finds hook modules and `resolve` the functions of module templates. A
-    tenant's authors are not `trusted`: they may not write markup past the escaping.
+    tenant's authors are not `trusted`: they may not write markup past the escaping, nor name code to be imported.
     """
     template, markup = partial(check_template, trusted=trusted), partial(check_markup, trusted=trusted)
     return Checks(
         template=template,
         variables=variables_of,
         markup=markup,
-        hooks=None if modules is None else modules.problem,
-        function=None if resolve is None else partial(_problem, resolve),
+        hooks=None if modules is None else partial(modules.problem, trusted=trusted),
+        function=_no_function if not trusted else None if resolve is None else partial(_problem, resolve),
         channels=(*CHANNELS, *sorted({*channels} - {*CHANNELS})),
         public=public,
         endpoint=partial(wire.check, path="http_hooks"),
         http_allow=tuple(http_allow),
     )
+
+
+def _no_function(module: str, function: str) -> str | None:
+    return "A tenant's definition may not name a function of the host's."
 
 
 def _problem(resolve: Callable[[str, str], Any], module: str, function: str) -> str | None:
