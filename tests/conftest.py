@@ -2,6 +2,8 @@
 
 `DRIPDROP_TEST_PG=16` takes another embedded version; `DRIPDROP_TEST_DATABASE_URL` names a server of your own (a
 superuser's URL: databases are created and dropped there).
+
+Property tests take the same examples in every run; `--hypothesis-profile=search` takes new ones.
 """
 
 from __future__ import annotations
@@ -15,11 +17,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
+import hypothesis
 import psycopg
 import pytest
 from psycopg import sql
 
 from dripdrop import embedded
+
+# A busy machine must not make a test fail, and what one run finds the next one must find again.
+hypothesis.settings.register_profile("same", deadline=None, derandomize=True, database=None)
+hypothesis.settings.register_profile("search", deadline=None, max_examples=1000, print_blob=True)
+hypothesis.settings.load_profile("same")
 
 # Nothing of a test run has to survive a crash of the machine, and nothing may happen behind a test's back.
 CARELESS = {

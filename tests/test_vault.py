@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from base64 import b64decode
 
 import pytest
@@ -136,13 +135,8 @@ def test_keys_are_checked_and_never_shown() -> None:
     assert repr(Vault([NEW])) == "Vault(1 keys)"
 
 
-def test_opening_costs_microseconds() -> None:
-    vault = Vault([NEW, OLD])
-    blob = vault.seal({"api_key": "s3cret", "server": "x"}, ROW)
-    best = 1.0
-    for _ in range(20):
-        started = time.perf_counter()
-        for _ in range(200):
-            vault.open(blob, ROW)
-        best = min(best, (time.perf_counter() - started) / 200)
-    assert best < 30e-6
+def test_sealing_and_opening_make_no_cipher_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    vault, old = Vault([NEW, OLD]), Vault([OLD])
+    monkeypatch.delattr("dripdrop.vault.AESGCM")
+    assert vault.open(vault.seal({"api_key": "s3cret"}, ROW), ROW) == {"api_key": "s3cret"}
+    assert vault.open(old.seal({"api_key": "s3cret"}, ROW), ROW) == {"api_key": "s3cret"}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-import time
 import zlib
 
 import pytest
@@ -196,11 +195,10 @@ async def test_a_body_that_trickles_ends_with_the_time_for_the_whole_call(trap, 
             await asyncio.sleep(0.02)
 
     trap.answer, trap.pieces = b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n", trickle
-    began = time.monotonic()
     with pytest.raises(MaybeSent) as caught:
-        await open_sender.send(get(trap.url), timeout=0.5)
+        # The trickle would take more than half an hour.
+        await asyncio.wait_for(open_sender.send(get(trap.url), timeout=0.5), 60)
     assert caught.value.reason == "timeout"
-    assert time.monotonic() - began < 5
 
 
 async def test_endless_headers_are_no_answer(trap, open_sender):

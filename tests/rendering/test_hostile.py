@@ -18,7 +18,7 @@ from dripdrop.rules import mail
 from dripdrop.rules.definition import Immediate, Step, Version
 from dripdrop.rules.message import Email
 
-SECONDS = 2.0
+SECONDS = 20.0  # of the processor: what does harm takes hours, and the machine may be busy
 MEGABYTES = 400
 CHILD = multiprocessing.get_context("fork")
 
@@ -76,7 +76,6 @@ def test_no_harm_is_done_by(name: str) -> None:
         process.kill()
         process.join()
     assert fine, outcome
-    # Of the processor: the machine may be busy with other things.
     assert seconds < SECONDS
     assert megabytes < MEGABYTES
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -15,6 +14,7 @@ from dripdrop.predicate import parse
 from dripdrop.rules.facts import Facts
 from dripdrop.rules.predicate import Predicate
 from dripdrop.rules.predicate_syntax import MAX_CHARACTERS, MAX_DEPTH, MAX_TERMS
+from effort import at_once
 
 ANN = {
     "plan": "pro",
@@ -426,10 +426,8 @@ def is_read_or_refused(text: str) -> bool:
     ids=len,
 )
 def test_hostile_text_is_refused_at_once(text: str) -> None:
-    began = time.perf_counter()
-    with pytest.raises(Invalid):
+    with at_once(), pytest.raises(Invalid):
         parse(text)
-    assert time.perf_counter() - began < 0.5
 
 
 def test_the_largest_predicates_are_read_and_judged() -> None:

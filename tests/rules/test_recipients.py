@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,6 +9,7 @@ from hypothesis import strategies as st
 from dripdrop import recipients
 from dripdrop.errors import Invalid
 from dripdrop.rules.recipients import email_address, email_domain, is_email, normalize, recipient_domain
+from effort import at_once
 
 
 @pytest.mark.parametrize(
@@ -121,7 +120,6 @@ def test_what_is_an_address(text: str, good: bool) -> None:
 
 @pytest.mark.parametrize("text", ["a" * 65536, "a@" * 30000, "a@" + "b." * 30000, "@" * 65536, "a." * 30000 + "@"])
 def test_a_hostile_text_costs_no_time(text: str) -> None:
-    started = time.process_time()
-    email_address(text)
-    is_email(text)
-    assert time.process_time() - started < 0.5
+    with at_once():
+        email_address(text)
+        is_email(text)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -16,6 +15,7 @@ from dripdrop.rules import shortening
 from dripdrop.rules.message import Address, Chat, Email, Message, Sms, Webhook
 from dripdrop.rules.shortening import Settings
 from dripdrop.rules.utm import tagged
+from effort import at_once
 
 APP = Config().short_links
 TO = (Address("ann@example.org"),)
@@ -106,17 +106,15 @@ def test_exclusions_of_a_step_add_to_the_list_and_a_new_list_replaces_it() -> No
 @pytest.mark.parametrize("pattern", ["(a+)+$", "(a|aa)*b", ".*.*x", "a?" * 20, "x" * 201, "(", r"(.)\1", "a{1,9}{1,9}"])
 def test_a_pattern_that_could_take_for_ever_is_looked_for_as_text(pattern: str) -> None:
     assert not shortening.modest(pattern)
-    begun = time.perf_counter()
-    assert shortened([f"https://a.example/{'a' * 2_000}"], {"exclude": [pattern]}) != []
-    assert shortened([f"https://a.example/{pattern}"[:2_000].replace("\\", "")], {"exclude": [pattern]}) is not None
-    assert time.perf_counter() - begun < 1
+    with at_once():
+        assert shortened([f"https://a.example/{'a' * 2_000}"], {"exclude": [pattern]}) != []
+        assert shortened([f"https://a.example/{pattern}"[:2_000].replace("\\", "")], {"exclude": [pattern]}) is not None
 
 
 @given(pattern=st.text(alphabet="a.*+?{}()[]|^$\\1,", max_size=12))
 def test_every_pattern_that_is_searched_for_is_searched_quickly(pattern: str) -> None:
-    begun = time.perf_counter()
-    shortened([f"https://a.example/{'a' * 2_000}!"], {"exclude": [pattern]})
-    assert time.perf_counter() - begun < 1
+    with at_once():
+        shortened([f"https://a.example/{'a' * 2_000}!"], {"exclude": [pattern]})
 
 
 def test_a_link_has_one_key_for_ever_and_another_wherever_it_could_differ() -> None:

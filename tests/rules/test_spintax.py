@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import re
-import time
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dripdrop import spintax
 from dripdrop.rendering.templates import compile_template
 from dripdrop.rules.markup import pieces
 from dripdrop.rules.spintax import as_liquid, picks
+from effort import at_once
 
 NOW = datetime(2030, 3, 1, 12, tzinfo=UTC)
 WORDS = st.text(alphabet="ab \n.,-é$&<>", max_size=6)
@@ -109,6 +109,7 @@ def test_any_text_has_an_expansion(text: str, html: bool) -> None:
     assert "".join(piece.text for piece in pieces(text, html=html)) == text
 
 
+@example("{{|}|{| }}", 0)
 @given(st.lists(NESTED, max_size=3).map("".join), st.integers(0, 99))
 def test_as_liquid_it_says_what_it_says_expanded(text: str, seed: int) -> None:
     spun = as_liquid(text)
@@ -128,7 +129,6 @@ def test_a_persons_data_brings_no_alternatives() -> None:
 )
 def test_its_time_grows_with_the_length_whatever_the_text(bomb: str) -> None:
     text = bomb * (200_000 // len(bomb))
-    begin = time.perf_counter()
-    spintax.expand(text, 1, html=True)
-    spintax.expand(text, 1)
-    assert time.perf_counter() - begin < 2
+    with at_once():
+        spintax.expand(text, 1, html=True)
+        spintax.expand(text, 1)

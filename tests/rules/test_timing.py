@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from time import perf_counter
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -13,6 +12,7 @@ import dripdrop.timing
 from dripdrop.errors import Invalid
 from dripdrop.rules import timing, zones
 from dripdrop.rules.definition import Cron, Delay, Immediate, OnEvent
+from effort import at_once
 
 NOON = datetime(2026, 5, 8, 12, tzinfo=UTC)
 ZONES = [
@@ -190,10 +190,8 @@ def test_nothing_is_ever_due_in_the_past(reached: datetime, phrase: str, zone: s
 
 @pytest.mark.parametrize("text", ["every monday and " * 600_000, "in " * 4_000_000, "9" * 10_000_000, " " * 10_000_000])
 def test_a_hostile_phrase_is_refused_at_once(text: str) -> None:
-    began = perf_counter()
-    with pytest.raises(Invalid):
+    with at_once(), pytest.raises(Invalid):
         timing.parse(text)
-    assert perf_counter() - began < 0.5
 
 
 @given(st.text(max_size=40))

@@ -147,18 +147,10 @@ def _written(tree: list[Node], name: str) -> Iterator[str]:
         elif node.alternatives:
             yield f"{{% case {name}[{node.number}] %}}"
             for place, option in enumerate(node.alternatives):
-                yield f"{{% when {place} %}}"
-                yield from _written(option, name) if _has_words(option) else _spaces(option)
+                said = "".join(_written(option, name))
+                # Liquid says nothing at all where a branch holds nothing but spaces.
+                yield f"{{% when {place} %}}" + (said if said.strip() else f"{{{{ '{said}' }}}}")
             yield "{% endcase %}"
-
-
-def _has_words(option: list[Node]) -> bool:
-    return not all(isinstance(node, str) and not node.strip() for node in option)
-
-
-def _spaces(option: list[Node]) -> Iterator[str]:
-    # Liquid says nothing at all where a branch holds nothing but spaces.
-    yield f"{{{{ '{''.join(map(str, option))}' }}}}"
 
 
 def _parse(text: str, html: bool) -> tuple[list[Node], list[Group]] | Trouble:
