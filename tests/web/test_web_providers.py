@@ -19,6 +19,7 @@ from typing import Any
 import httpx2
 import pytest
 from tests.web.posting import KEY, PUBLIC, Shop, config
+from tests.web.signing import amazon, authorities
 
 from dripdrop import AsyncDripDrop, DripDrop
 
@@ -35,7 +36,7 @@ def shop(database_url: str) -> Iterator[Shop]:
 
 
 async def test_served_whole(shop: Shop, database_url: str) -> None:
-    drip = AsyncDripDrop(database_url, config=config())
+    drip = AsyncDripDrop(database_url, config=config(), http=amazon(certificate()))
     transport = httpx2.ASGITransport(app=drip.asgi(parts=("webhooks", "public")))
     async with httpx2.AsyncClient(transport=transport, base_url=PUBLIC) as client:
         for path, body, headers, status in shop.calls("/webhooks"):
@@ -47,7 +48,7 @@ async def test_served_whole(shop: Shop, database_url: str) -> None:
 async def test_mounted_in_fastapi(shop: Shop, database_url: str) -> None:
     from fastapi import FastAPI
 
-    drip, host = AsyncDripDrop(database_url, config=config()), FastAPI()
+    drip, host = AsyncDripDrop(database_url, config=config(), http=amazon(certificate())), FastAPI()
     host.mount("/webhooks/dripdrop", drip.asgi(parts=("webhooks",)))
     async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=host), base_url="http://inner:8000") as client:
         for path, body, headers, status in shop.calls("/webhooks/dripdrop"):
@@ -60,7 +61,7 @@ def test_mounted_in_flask(shop: Shop, database_url: str) -> None:
     from flask import Flask
     from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
-    with DripDrop(database_url, config=config()) as drip:
+    with DripDrop(database_url, config=config(), http=amazon(certificate())) as drip:
         host = Flask("shop")
         host.wsgi_app = DispatcherMiddleware(host.wsgi_app, {"/webhooks/dripdrop": drip.wsgi(parts=("webhooks",))})
         client = host.test_client()
@@ -75,15 +76,16 @@ import django
 from django.conf import settings
 from django.urls import include, path
 
-url, calls = json.load(sys.stdin)
+url, certificate, calls = json.load(sys.stdin)
 settings.configure(SECRET_KEY="x", ROOT_URLCONF=__name__, ALLOWED_HOSTS=["*"], DRIPDROP="__main__.drip",
                    MIDDLEWARE=["django.middleware.csrf.CsrfViewMiddleware"])
 django.setup()
 from django.test import Client
 from dripdrop import DripDrop
 from tests.web.posting import config
+from tests.web.signing import amazon
 
-drip = DripDrop(url, config=config())
+drip = DripDrop(url, config=config(), http=amazon(certificate))
 urlpatterns = [path("webhooks/dripdrop/", include("dripdrop.integrations.django.urls"))]
 client = Client(enforce_csrf_checks=True)
 
@@ -99,17 +101,31 @@ drip.close()
 def test_included_in_django(shop: Shop, database_url: str) -> None:
     calls = shop.calls("/webhooks/dripdrop/webhooks")
     given = [(path, base64.b64encode(body).decode(), headers) for path, body, headers, _ in calls]
+    told = json.dumps([database_url, certificate(), given])
     ran = subprocess.run(
-        [sys.executable, "-c", DJANGO], input=json.dumps([database_url, given]), capture_output=True, text=True,
-        timeout=PATIENCE * 2, env=ENV, cwd=ROOT,
+        [sys.executable, "-c", DJANGO], input=told, capture_output=True, text=True, timeout=PATIENCE * 2, env=ENV,
+        cwd=ROOT,
     )  # fmt: skip
     assert ran.returncode == 0, ran.stderr
     assert json.loads(ran.stdout) == [status for *_, status in calls]
     shop.check()
 
 
+HOSTED = """
+from pathlib import Path
+from dripdrop import DripDrop
+from tests.web.posting import config
+from tests.web.signing import amazon
+
+drip = DripDrop(config=config(), http=amazon(Path("certificate.pem").read_text()))
+"""
+
+
 def test_served_on_its_own(shop: Shop, database_url: str, tmp_path: Path) -> None:
-    with serving(database_url, tmp_path) as address:
+    """By the command; the host's object only says who signs for Amazon today."""
+    (tmp_path / "certificate.pem").write_text(certificate())
+    (tmp_path / "hosted.py").write_text(HOSTED)
+    with serving(database_url, tmp_path, "--app", "hosted:drip") as address:
         for path, body, headers, status in shop.calls("/webhooks"):
             assert (path, posted(f"{address}{path}", body, headers)) == (path, status)
     shop.check()
@@ -216,16 +232,20 @@ class command:
 class serving(command):
     """`dripdrop serve` on a free port; gives its address once it answers."""
 
-    def __init__(self, database_url: str, folder: Path) -> None:
+    def __init__(self, database_url: str, folder: Path, *more: str) -> None:
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
-        super().__init__(database_url, folder, "serve", "--port", str(port))
+        super().__init__(database_url, folder, *more, "serve", "--port", str(port))
         self.address = f"http://127.0.0.1:{port}"
 
     def __enter__(self) -> str:  # type: ignore[override]
         super().__enter__()
         until(lambda: healthy(f"{self.address}/healthz"))
         return self.address
+
+
+def certificate() -> str:
+    return str(authorities()[1].pem().decode())
 
 
 def told(folder: Path, database_url: str, *words: str, piped: str = "") -> Any:

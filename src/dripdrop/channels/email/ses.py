@@ -110,6 +110,8 @@ class SesProvider(EmailProvider):
         if not isinstance(told, str):
             bodies.unparseable("a message of SNS")
         event = sns_messages.read(told.encode("utf-8", "replace"))
+        if not event and told.lstrip().startswith("{"):
+            bodies.unparseable("an event of SES")
         frame = {"sns": string(message, "MessageId"), "kind": string(message, "Type"), "event": event}
         return [{**frame, "number": number, **about} for number, about in enumerate(ses_events.split(event))]
 
