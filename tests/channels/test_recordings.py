@@ -2,7 +2,9 @@
 
 A file of `tests/recordings/PROVIDER/` has the page's address (`_source`) and the day it was read (`_date`), what comes
 (`json`, `form` or `body`, and `headers`), and what is expected of each event in it, in order: `feedback` (the fields
-named, or null), `event_id`, `delivery`, `inbound` (the fields named of each message).
+named, or null), `event_id`, `delivery`, `inbound` (the fields named of each message). `_basis` says what the page has:
+a `sample` of this very event, its `fields` and their values, or (of events that mean nothing to us) no more than its
+`name`. People, times and our own id are put into all of them.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
+from tests.channels.published import EVENTS, KNOWN, named
 
 from dripdrop.channels import BUILT_IN
 from dripdrop.plugins import Plugins
@@ -66,6 +69,38 @@ def test_a_recording_names_its_page_and_the_day_it_was_read(path):
     recorded = json.loads(path.read_text("utf-8"))
     assert re.fullmatch(r"https://[a-z0-9.-]+/\S+", recorded["_source"])
     assert date(2026, 1, 1) <= date.fromisoformat(recorded["_date"])
+    assert recorded["_basis"] in ("sample", "fields", "name")
+    if recorded["_basis"] == "name":
+        assert [each["feedback"] for each in recorded["expect"]] == [None], "it must not be read on a guess"
+
+
+@cache
+def recorded_events(provider):
+    """Every event that a recording of the provider has."""
+    paths = [path for path in FILES if path.parent.name == provider]
+    return frozenset(name for path in paths for payload in read(path)[1] for name in named(provider, payload))
+
+
+@pytest.mark.parametrize("name", feedback_providers())
+def test_every_event_that_a_provider_publishes_is_recorded(name):
+    assert EVENTS[name] - recorded_events(name) == set()
+
+
+@pytest.mark.parametrize("name", feedback_providers())
+def test_our_tables_know_no_event_that_is_not_published(name):
+    assert KNOWN[name] - EVENTS[name] == set()
+
+
+@pytest.mark.parametrize("name", feedback_providers())
+def test_what_is_recorded_and_not_published_is_there_to_show_that_it_is_let_pass(name):
+    unknown = [
+        path
+        for path in FILES
+        if path.parent.name == name
+        for payload in read(path)[1]
+        if not EVENTS[name] & set(named(name, payload))
+    ]
+    assert {path.stem for path in unknown} <= {"a_status_that_is_new"}
 
 
 @every_recording
@@ -102,3 +137,5 @@ def test_every_event_has_an_id_of_its_own_that_stays(name):
                 ids[key] += seen.setdefault(key, same) != same
     assert seen, f"there is no recording of {name}"
     assert None not in seen
+    # The same mail, forwarded raw or in fields, is the same.
+    assert [key for key, others in ids.items() if others and not key.startswith("inbound|")] == []

@@ -14,7 +14,7 @@ from tests.channels.email.letters import FULL, NOW, PLAIN, letter
 
 from dripdrop.channels.deliver import doubt
 from dripdrop.channels.email.mailersend import MailerSendProvider
-from dripdrop.contracts import DELIVERY_KEY, HttpResponse
+from dripdrop.contracts import DELIVERY_KEY, HttpResponse, WebhookRequest
 from dripdrop.errors import Invalid, Unauthorized
 from dripdrop.rules.message import Address, Attachment
 from dripdrop.rules.outcome import Accepted, Neither, Rejected, Unknown
@@ -151,3 +151,26 @@ def test_the_secret_of_the_webhook_or_of_the_route_signs_and_the_api_key_does_no
 def test_with_any_byte_changed_it_does_not_hold(at, byte):
     changed = BODY[:at] + bytes((byte,)) + BODY[at + 1 :]
     assert holds(changed, webhook_secret="hook-1") == (changed == BODY)
+
+
+# The ping of a webhook that has no secret yet, as Symfony's tests have it from MailerSend:
+# https://github.com/symfony/symfony, MailerSendRequestParserTest.
+PING = b'{"type":"webhook.test","message":"This is a ping test message","created_at":"2026-04-08T12:19:27.608339Z"}'
+PINGED = {"signature": "7fb29be5b1cdb588ee67fa43a0a9d1b394cbb9603a0ac0b87924649d715194c2"}
+PUBLISHED = "test_Am3L1GuOIc4blLUuHqAPxxwkZaJyEk8G"
+
+
+def test_a_ping_is_answered_before_there_is_a_secret_so_that_the_webhook_can_be_saved():
+    MAILERSEND.verify_webhook(PING, PINGED, CONFIG)
+    assert MAILERSEND.handshake(WebhookRequest("POST", "https://x.org", PINGED, PING), CONFIG).status == 200
+
+
+def test_the_published_secret_is_good_for_nothing_but_a_ping():
+    with pytest.raises(Unauthorized):
+        MAILERSEND.verify_webhook(PING, {"signature": "0" * 64}, CONFIG)
+    forged = b'{"type":"activity.hard_bounced"}'
+    signature = hmac.new(PUBLISHED.encode(), forged, hashlib.sha256).hexdigest()
+    for secrets in ({}, {"webhook_secret": "hook-secret-1"}):
+        with pytest.raises(Unauthorized):
+            MAILERSEND.verify_webhook(forged, {"signature": signature}, {**CONFIG, **secrets})
+    assert MAILERSEND.handshake(WebhookRequest("POST", "https://x.org", {}, forged), CONFIG) is None

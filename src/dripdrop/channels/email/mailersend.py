@@ -1,7 +1,7 @@
 """How does MailerSend take an e-mail, and what does it tell us later?
 
 Sending: https://developers.mailersend.com/api/v1/email.html, statuses https://developers.mailersend.com/general.html.
-Events, and how they are signed: https://developers.mailersend.com/api/v1/webhooks.html.
+Events, how they are signed, and the ping: https://developers.mailersend.com/api/v1/account/webhooks.html.
 Replies: https://developers.mailersend.com/api/v1/inbound.html.
 In doubt nothing can be done: the sending page knows no key, and a message is found by MailerSend's own id only.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -21,7 +21,8 @@ from dripdrop.channels.bodies import child, moment, string
 from dripdrop.channels.email.inbound import from_headers
 from dripdrop.channels.email.mail import Mail, add_options, base64_of, unsupported
 from dripdrop.channels.email.provider import EmailProvider, base_url, event_key
-from dripdrop.contracts import DELIVERY_KEY, Config, HttpRequest, HttpResponse
+from dripdrop.contracts import DELIVERY_KEY, Config, HttpRequest, HttpResponse, WebhookRequest
+from dripdrop.errors import Invalid
 from dripdrop.rules.feedback import Feedback, InboundMessage, Severity, Status
 from dripdrop.rules.message import Address, Attachment
 from dripdrop.rules.outcome import Neither, Outcome, Rejected
@@ -32,6 +33,9 @@ _RECIPIENTS = ("to", "cc", "bcc", "from", "reply_to", "personalization", "send_a
 _OUR_TAG = f"{DELIVERY_KEY}:"
 _MOST_TAGS, _LONGEST_TAG = 5, 191
 _BULK = frozenset(("bulk", "junk", "list"))
+_PING = "webhook.test"
+# Stands on the page for everybody to read, so it is good for a ping and for nothing else.
+_PING_SECRET = "test_Am3L1GuOIc4blLUuHqAPxxwkZaJyEk8G"
 _TRIAL = "#MS42225"
 _MAINTENANCE = 421
 
@@ -47,7 +51,11 @@ _EVENTS: Mapping[str, tuple[Status, Severity | None]] = {
     "clicked_unique": ("clicked", None),
     "unsubscribed": ("unsubscribed", None),
     "spam_complaint": ("complained", None),
+    "spam_complaints": ("complained", None),
+    "suppressed": ("rejected", None),
 }
+# Where an event in the flat shape says why.
+_REASONS = ("bounce_reason", "reject_reason", "suppression_reason", "unsubscribe_reason")
 # What a bounce is about that MailerSend made itself, since the address was on one of its lists.
 _LISTS: Mapping[str, Status] = {"spam_complaint": "complained", "recipient_unsubscribe": "unsubscribed"}
 
@@ -105,11 +113,18 @@ class MailerSendProvider(EmailProvider):
         return (("POST", ""),)
 
     def verify_webhook(self, raw_body: bytes, headers: Mapping[str, str], config: Config) -> None:
-        """HMAC over the body's very bytes; a time is not signed."""
-        keys = callers.secrets(config, "webhook_secret", "inbound_secret")
+        """HMAC over the body's very bytes; a time is not signed.
+
+        Before a webhook has a secret of its own its address is pinged, and is only taken if that is answered.
+        """
+        keys = (_PING_SECRET,) if _pings(raw_body) else callers.secrets(config, "webhook_secret", "inbound_secret")
         wanted = [hmac.new(key.encode(), raw_body, hashlib.sha256).hexdigest() for key in keys]
         if not callers.any_same(callers.header(headers, "Signature").lower(), wanted):
             callers.refuse("The signature does not hold.")
+
+    def handshake(self, request: WebhookRequest, config: Config) -> HttpResponse | None:
+        """A ping tells nothing, so it is answered and not kept."""
+        return HttpResponse(200) if _pings(request.body) else None
 
     def parse_events(self, raw_body: bytes, headers: Mapping[str, str]) -> Sequence[Mapping[str, Any]]:
         return [bodies.json_object(raw_body)]
@@ -119,30 +134,33 @@ class MailerSendProvider(EmailProvider):
         return event_key(payload.get("type"), which or payload.get("created_at"))
 
     def resolve_delivery(self, payload: Mapping[str, Any]) -> Mapping[str, str] | None:
-        tags = child(payload, "data", "email", "tags")
+        told = child(payload, "data")
+        tags = child(told, "email", "tags") or child(told, "tags")
         ours = [str(each) for each in (tags if isinstance(tags, list) else ()) if str(each).startswith(_OUR_TAG)]
         whose = {
             "delivery_id": ours[0].removeprefix(_OUR_TAG) if ours else None,
-            "provider_message_id": string(payload, "data", "email", "message", "id"),
+            "provider_message_id": string(told, "email", "message", "id") or string(told, "message_id"),
         }
         return {name: value for name, value in whose.items() if value} or None
 
     def normalize_feedback(self, payload: Mapping[str, Any]) -> Feedback | None:
+        """In either shape: the older nests the e-mail and a `morph`, the newer is flat and has `meta`."""
         told, event = child(payload, "data"), string(payload, "type") or ""
         status, severity = _EVENTS.get(event.removeprefix("activity."), (None, None))
         if status is None or not event.startswith("activity."):
             return None
-        about = child(told, "morph")
+        about, meta = child(told, "morph"), child(told, "meta")
         listed = _LISTS.get(string(about, "object") or "") if status == "bounced" else None
         return Feedback(
             listed or status,
-            string(told, "email", "recipient", "email"),
+            _recipient(told),
             moment(child(told, "created_at")) or moment(payload.get("created_at")),
             None if listed else severity,
             event=event,
-            reason=saying(string(about, "reason") or ""),
+            reason=saying(next((why for why in (string(about, "reason"), *_said(meta)) if why), "")),
+            user_agent=string(meta, "user_agent"),
             ip=string(about, "ip"),
-            url=string(about, "url"),
+            url=string(about, "url") or string(meta, "url"),
         )
 
     def parse_inbound(self, payload: Mapping[str, Any]) -> list[InboundMessage]:
@@ -212,6 +230,22 @@ def _suppressed(warning: Any) -> Rejected:
     if {"unsubscribed", "spamcomplaint", "spamcomplained"} & set(why):
         return Rejected("permanent", "opted_out", None, detail)
     return Rejected("permanent", "recipient", None, detail)
+
+
+def _pings(raw_body: bytes) -> bool:
+    try:
+        return bodies.json_object(raw_body).get("type") == _PING
+    except Invalid:
+        return False
+
+
+def _recipient(told: Any) -> str | None:
+    nested = string(told, "email", "recipient", "email")
+    return nested or string(told, "email") or string(told, "recipient")
+
+
+def _said(meta: Any) -> Iterator[str | None]:
+    return (string(meta, name) for name in _REASONS)
 
 
 def _message(told: Any) -> InboundMessage:

@@ -54,6 +54,13 @@ _EVENTS: Mapping[str, tuple[Status, Severity | None]] = {
     "email.opened": ("opened", None),
     "email.clicked": ("clicked", None),
 }
+# Why an address came onto Resend's own list; an address that is taken off it may be written to again.
+_ORIGINS: Mapping[str, tuple[Status, Severity | None]] = {
+    "bounce": ("bounced", "permanent"),
+    "complaint": ("complained", None),
+    "manual": ("unsubscribed", None),
+}
+_REMOVED: tuple[Status, Severity | None] = ("resubscribed", None)
 
 
 class ResendProvider(EmailProvider):
@@ -128,7 +135,7 @@ class ResendProvider(EmailProvider):
             return None
         whose = {
             "delivery_id": _tags(payload).get(DELIVERY_KEY),
-            "provider_message_id": string(payload, "data", "email_id"),
+            "provider_message_id": string(payload, "data", "email_id") or string(payload, "data", "source_id"),
         }
         return {name: value for name, value in whose.items() if value} or None
 
@@ -139,6 +146,9 @@ class ResendProvider(EmailProvider):
         if event in ("contact.created", "contact.updated"):
             gone = child(told, "unsubscribed") is True
             return _feedback(payload, "unsubscribed", None, string(told, "email")) if gone else None
+        if event in ("suppression.added", "suppression.removed"):
+            added = _ORIGINS.get(string(told, "origin") or "") if event == "suppression.added" else _REMOVED
+            return _feedback(payload, *added, string(told, "email")) if added else None
         if event == "email.bounced":
             # The page speaks of permanent bounces only; a type is said since 2025.
             return _feedback(payload, *bounces.meaning(kind or "Permanent", sub_kind), _only(told))
@@ -230,11 +240,8 @@ def _only(told: Any) -> str | None:
 
 def _feedback(payload: Mapping[str, Any], status: Status, severity: Severity | None, who: str | None) -> Feedback:
     told = child(payload, "data")
-    said = (
-        string(told, part, name)
-        for part in ("bounce", "suppressed", "failed")
-        for name in ("type", "subType", "reason")
-    )
+    parts = (child(told, part) for part in ("bounce", "suppressed", "failed"))
+    said = (string(told, "origin"), *(string(part, name) for part in parts for name in ("type", "subType", "reason")))
     seen = child(told, "click") or child(told, "open")
     return Feedback(
         status,
