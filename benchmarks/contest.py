@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from statistics import median
 from typing import Any
 
 from benchmarks import figures
@@ -54,6 +55,14 @@ def hold(group: str, sides: Sequence[Side], rounds: int, ring: Ring, book: Book,
                 continue
             found.setdefault(name, []).append(sample)
             say(f"{group}, round {number + 1}: {name} {sample.rate:,.0f}/s")
+
+
+def count_journeys(book: Book) -> None:
+    """How many people a second go through the whole sequence, where its side ran."""
+    if runs := book.samples.get("one process", {}).get("three"):
+        book.single["three_enrollments_per_second"] = median(
+            each.rate * each.detail["people"] / each.total for each in runs
+        )
 
 
 def compare_letters(book: Book, sides: Sequence[Side]) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from benchmarks import environments
 from benchmarks.contest import Book
 from benchmarks.environments import Unavailable
+from benchmarks.mailed import Mailed
 from benchmarks.sides import Floor, Script, Side, World
 
 NOON = "timestamptz '2030-01-01 12:00+00'"
@@ -31,7 +32,11 @@ WORLDS = {
     "floor_bare": World("floor_bare", FLOOR_ENDED, FLOOR_DUE, 25_000),
     "noop": World("ours_noop", OUR_ENDED, OUR_DUE, 3_000),
     "shuffled": World("ours_shuffled", OUR_ENDED, OUR_DUE, 3_000),
+    "noop_gated": World("ours_noop_gated", OUR_ENDED, OUR_DUE, 2_500),
+    "three": World("ours_three", OUR_ENDED, OUR_DUE, 3_000, steps=3),
     "email": World("ours_email", OUR_ENDED, OUR_DUE, 1_500),
+    "email_gated": World("ours_email_gated", OUR_ENDED, OUR_DUE, 1_500),
+    "smtp": World("ours_smtp", OUR_ENDED, OUR_DUE, 500),
     "pgqueuer": World(
         "pgqueuer",
         "select count(*) from pgqueuer_log where status = 'successful'",
@@ -90,20 +95,23 @@ class Cast:
             Floor("floor", WORLDS["floor"], "full"),
             Floor("floor_bare", WORLDS["floor_bare"], "bare"),
         ]
-        one = [self._ours("noop"), self._peer("pgqueuer")]
-        letters = [self._ours("email"), self._script("plain_handler", "dripdrop", "plain", "plain_handler")]
+        one = [self.ours("noop"), self.ours("noop_gated"), self.ours("three"), self._peer("pgqueuer")]
+        letters = [self.ours("email"), self.ours("email_gated"), self.ours("smtp")]
+        letters += [self._script("plain_handler", "dripdrop", "plain", "plain_handler")]
         if not quick:
-            one += [self._peer("oban"), self._peer("procrastinate")]
+            one += [self.ours("shuffled"), self._peer("oban"), self._peer("procrastinate")]
             letters += [self._script("django_drip", "django_drip", "django_drip", "django_drip")]
-        two = [self._ours("noop", 2), self._peer("pgqueuer", 2), self._ours("email", 2)]
+        two = [self.ours("noop", 2), self.ours("noop_gated", 2), self._peer("pgqueuer", 2)]
+        two += [self.ours("email", 2), self.ours("email_gated", 2)]
         groups = {"one process": [*floors, *one], "two processes": [floors[0], *two], "letter": letters}
-        if not quick:
-            groups["order"] = [self._ours("noop"), self._ours("shuffled")]
         return {name: [side for side in sides if side is not None] for name, sides in groups.items()}
 
-    def _ours(self, kind: str, processes: int = 1) -> Side | None:
+    def ours(self, kind: str, processes: int = 1, **options: Any) -> Side | None:
+        """A side of ours, by kind of step; None, with the reason in the book, where it cannot run."""
         name = ("noop_shuffled" if kind == "shuffled" else kind) + ("_2p" if processes == 2 else "")
-        return self._script(name, "dripdrop", kind, "dripdrop_worker", {"kind": kind}, processes)
+        phase = "drain" if WORLDS[kind].steps else "run"
+        side = self._script(name, "dripdrop", kind, "dripdrop_worker", {"kind": kind, **options}, processes, phase)
+        return Mailed(side) if side is not None and kind == "smtp" else side
 
     def _peer(self, name: str, processes: int = 1) -> Side | None:
         shown = name if processes == 1 else f"{name}_2p"
@@ -117,10 +125,11 @@ class Cast:
         module: str,
         options: dict[str, Any] | None = None,
         processes: int = 1,
-    ) -> Side | None:
+        phase: str = "run",
+    ) -> Script | None:
         try:
             python = self.python(environment)
         except Unavailable as reason:
             self._book.absent[name] = str(reason)
             return None
-        return Script(name, WORLDS[world], python, module, options or {}, processes)
+        return Script(name, WORLDS[world], python, module, options or {}, processes, phase)

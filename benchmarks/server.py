@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,11 @@ class Arena:
         self.admin = psycopg.connect(server.url, autocommit=True)
         backend = self.admin.info.backend_pid
         self.postmaster = int(Path(f"/proc/{backend}/stat").read_text().rpartition(")")[2].split()[1])
+
+    @property
+    def log(self) -> Path:
+        """What the server says."""
+        return next(self._folder.glob("*/server.log"))
 
     def create(self, name: str) -> str:
         """An empty database in place of whatever had that name; returns its URL."""
@@ -84,11 +89,11 @@ class Arena:
 
 
 @contextmanager
-def arena() -> Iterator[Arena]:
+def arena(more: Mapping[str, str] | None = None) -> Iterator[Arena]:
     """A server in a temporary folder, durable as in production, gone with everything in it at the end."""
     folder = Path(tempfile.mkdtemp(prefix="bench-"))
     try:
-        with embedded.start(folder, version=18, settings=SETTINGS) as server:
+        with embedded.start(folder, version=18, settings={**SETTINGS, **(more or {})}) as server:
             found = Arena(server, folder)
             try:
                 yield found

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import tempfile
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
 from statistics import mean
@@ -53,6 +53,17 @@ class World:
     ended: str
     due: str
     guess: int  # steps a second, for the first seeding; what is too small grows
+    steps: int = 0  # where everybody goes through so many to the end: a run ends when nobody is left, not by the clock
+
+    def rows(self, pace: Pace) -> int:
+        """How many to seed at first."""
+        if self.steps:
+            return max(int(self.guess * pace.seconds / self.steps), BATCH)
+        return int(self.guess * (pace.warmup + pace.seconds + 1) * (SPARE + 0.5))
+
+    def suffices(self, left: int, used: int) -> bool:
+        """Whether what is left says that there was always enough to do."""
+        return left == 0 if self.steps else left >= max((SPARE - 1) * used, BATCH)
 
 
 class Side(Protocol):
@@ -83,6 +94,7 @@ class Script:
     module: str
     options: dict[str, Any] = field(default_factory=dict)
     processes: int = 1
+    phase: str = "run"
 
     def prepare(self, url: str, rows: int) -> None:
         call(self.python, self.module, "prepare", {**self.options, "url": url, "rows": rows}, PREPARE_SECONDS)
@@ -91,14 +103,16 @@ class Script:
         job = {"url": url, "warmup": pace.warmup, "seconds": pace.seconds, "postmaster": postmaster}
         with ExitStack() as stack:
             children = [
-                stack.enter_context(Child(self.python, self.module, "run", {**self.options, **job, "number": number}))
+                stack.enter_context(
+                    Child(self.python, self.module, self.phase, {**self.options, **job, "number": number})
+                )
                 for number in range(self.processes)
             ]
             for child in children:
                 child.ready()
             for child in children:
                 child.go()
-            patience = pace.warmup + pace.seconds + 60
+            patience = pace.warmup + pace.seconds + (300 if self.world.steps else 60)
             return _sample([child.result(patience) for child in children])
 
 
@@ -143,52 +157,58 @@ class Ring:
     """Runs sides on fresh tables, and refuses a run whose counts do not agree."""
 
     def __init__(self, arena: Arena, pace: Pace) -> None:
-        self._arena = arena
-        self._pace = pace
+        self.arena = arena
+        self.pace = pace
         self._rows: dict[str, int] = {}
 
     def run(self, side: Side, pace: Pace | None = None) -> Sample:
         """One checked run; seeds more where less than three times what it used was due."""
-        pace = pace or self._pace
+        pace = pace or self.pace
         for _ in range(AGAIN):
             self._prepare(side, pace)
             sample, left = self._once(side, pace)
-            if left >= max((SPARE - 1) * sample.total, BATCH):
+            if side.world.suffices(left, sample.total):
                 return sample
+            if side.world.steps:
+                raise Failed(f"{side.name} left {left} behind")
             self._rows[side.world.name] = int(sample.total * (SPARE + 1.5))
-            self._arena.drop(side.world.name)
+            self.arena.drop(side.world.name)
         raise Failed(f"{side.name} always ran short of due rows")
 
     def _prepare(self, side: Side, pace: Pace) -> None:
         name = side.world.name
-        wanted = int(side.world.guess * (pace.warmup + pace.seconds + 1) * (SPARE + 0.5))
+        wanted = side.world.rows(pace)
         known = self._rows.get(name, 0)
         if known >= wanted or (known and self._exists(name)):
             if self._exists(name):
                 return
             wanted = max(wanted, known)
         self._rows[name] = wanted
-        url = self._arena.create(name)
+        url = self.arena.create(name)
         side.prepare(url, wanted)
         with psycopg.connect(url, autocommit=True) as connection:
             connection.execute("vacuum (analyze)")
 
     def _once(self, side: Side, pace: Pace) -> tuple[Sample, int]:
-        name, url = self._arena.copy(side.world.name)
+        name, url = self.arena.copy(side.world.name)
         try:
-            sample = side.run(url, pace, self._arena.postmaster)
+            before = self.arena.wal_bytes()
+            sample = side.run(url, pace, self.arena.postmaster)
+            wal = self.arena.wal_bytes() - before
             with psycopg.connect(url, autocommit=True) as connection:
                 ended, left = (_count(connection, query) for query in (side.world.ended, side.world.due))
+            rows = self.arena.rows_written(name)
         finally:
-            self._arena.drop(name)
+            self.arena.drop(name)
         if sample.total == 0:
             raise Failed(f"{side.name} did nothing")
         if ended != sample.total:
             raise Failed(f"{side.name} reports {sample.total} steps, and the database has {ended} ended")
-        return sample, left
+        written = {"wal_bytes": wal / sample.total, "rows_written": rows / sample.total}
+        return replace(sample, detail={**sample.detail, **written}), left
 
     def _exists(self, name: str) -> bool:
-        return bool(self._arena.admin.execute("select from pg_database where datname = %s", [name]).fetchall())
+        return bool(self.arena.admin.execute("select from pg_database where datname = %s", [name]).fetchall())
 
 
 def parts() -> dict[str, str]:

@@ -10,6 +10,7 @@ from statistics import median
 
 import psycopg
 
+from benchmarks import endurance, traffic
 from benchmarks.bulk import Bulk
 from benchmarks.children import Child, Failed, call
 from benchmarks.contest import Book
@@ -35,10 +36,19 @@ class Size:
     latencies: int
     idle_seconds: float
     snapshot_seconds: float
+    steady_seconds: float
+    turned: int  # people, of whom each takes three steps
 
 
-QUICK = Size(20_000, 3, 10_000, 500_000, 20, 100, 5.0, 0.0)
-FULL = Size(100_000, 5, 100_000, 5_000_000, 60, 500, 20.0, 60.0)
+QUICK = Size(20_000, 3, 10_000, 500_000, 20, 100, 5.0, 0.0, 10.0, 5_000)
+FULL = Size(100_000, 5, 100_000, 5_000_000, 60, 500, 20.0, 60.0, 60.0, 334_000)
+TURNED_PATIENCE = 900.0
+ROUND_TRIPS = {
+    "noop": "round_trips_per_step",
+    "noop_gated": "round_trips_per_gated_step",
+    "email": "round_trips_per_email",
+    "smtp": "round_trips_per_smtp",
+}
 
 
 class Singles:
@@ -57,13 +67,15 @@ class Singles:
 
     def take(self) -> None:
         self._try(self._bulk, "enroll_many_vs_copy")
-        self._try(self._claims, "claim_cost_ratio")
+        self._try(self._claims, "claim_cost_ratio", "claim_cost_ratio_anywhere")
         self._try(self._latency, "latency_p50_ms", "latency_p99_ms")
         if not self._quick:
             self._try(self._oban_latency, "oban_latency_p50_ms", "oban_latency_p99_ms")
         self._try(self._idle, "idle_cpu_percent", "idle_rss_mb")
         self._try(self._feedback, "feedback_round_trips_per_event", "feedback_events_per_second")
-        self._try(self._traffic, "round_trips_per_step", "rows_written_per_step", "wal_bytes_per_step")
+        self._try(self._traffic, *ROUND_TRIPS.values(), "rows_written_per_step", "wal_bytes_per_step")
+        self._try(self._steady, "lateness_p50_ms", "lateness_p99_ms")
+        self._try(self._turned, "turnover_ratio", *(() if self._quick else ("worker_growth",)))
         if not self._quick:
             self._try(self._old_snapshot, "old_snapshot_ratio")
 
@@ -88,25 +100,28 @@ class Singles:
 
     def _claims(self) -> dict[str, float]:
         side, size = self._side("noop"), self._size
-        urls = {}
+        urls, due = {}, (size.claims + 5) * 100
         for name, waiting in (("few", size.few), ("many", size.many)):
             urls[name] = self._place.create(f"waiting_{name}")
-            job = {"url": urls[name], "waiting": waiting, "due": (size.claims + 5) * 100}
+            job = {"url": urls[name], "waiting": waiting, "due": due}
             call(side.python, "dripdrop_claims", "prepare", job, 900)
             with psycopg.connect(urls[name], autocommit=True) as connection:
                 connection.execute("vacuum (analyze)")
         try:
-            took = call(side.python, "dripdrop_claims", "cost", {**urls, "claims": size.claims}, 120)
+            took = call(side.python, "dripdrop_claims", "cost", {**urls, "claims": size.claims, "due": due}, 300)
         finally:
             for name in urls:
                 self._place.drop(f"waiting_{name}")
-        few, many = (median(took[name]) for name in ("few", "many"))
+        cost = {name: median(each) for name, each in took.items()}
         self._book.details["claim_ms"] = {
-            str(size.few): round(few * 1e3, 3),
-            str(size.many): round(many * 1e3, 3),
             "batch": 100,
+            "waiting": {"few": size.few, "many": size.many},
+            **{name: round(each * 1e3, 3) for name, each in cost.items()},
         }
-        return {"claim_cost_ratio": many / few}
+        return {
+            "claim_cost_ratio": cost["many"] / cost["few"],
+            "claim_cost_ratio_anywhere": cost["many_anywhere"] / cost["few_anywhere"],
+        }
 
     def _latency(self) -> dict[str, float]:
         side = self._side("timed")
@@ -167,13 +182,42 @@ class Singles:
         }
 
     def _traffic(self) -> dict[str, float]:
-        side = _Watched(self._side("noop"), self._place)
-        self._ring.run(side)
-        return side.found
+        """What each kind of step asks of the server; all but the no-op's rows and WAL stand in the details alone."""
+        found: dict[str, dict[str, float]] = {}
+        for kind in ROUND_TRIPS:
+            side = self._cast.ours(kind)
+            if side is None:
+                raise Failed(self._book.absent[kind])
+            found[kind] = traffic.per_step(side, self._ring)
+        self._book.details["per_step"] = found
+        noop = {f"{name}_per_step": value for name, value in found["noop"].items() if name != "round_trips"}
+        return {**noop, **{key: found[kind]["round_trips"] for kind, key in ROUND_TRIPS.items()}}
+
+    def _steady(self) -> dict[str, float]:
+        """Half of what one process has done in this run, or does now."""
+        side = self._side("noop")
+        known = self._book.samples.get("one process", {}).get("noop") or [self._ring.run(side)]
+        capacity = median(each.rate for each in known)
+        found = endurance.steady(self._place, side, capacity, self._size.steady_seconds)
+        self._book.details["lateness"] = {"rate": found.rate, "capacity": capacity, "worst_ms": found.worst_ms}
+        return {"lateness_p50_ms": found.p50_ms, "lateness_p99_ms": found.p99_ms}
+
+    def _turned(self) -> dict[str, float]:
+        found = endurance.turned(self._place, self._side("noop"), self._size.turned, TURNED_PATIENCE)
+        self._book.details["turnovers"] = {
+            "people": self._size.turned,
+            "rates": [round(each, 1) for each in found.rates],
+            "sizes": list(found.sizes),
+            "memory_mb": list(found.memory),
+            "memory_after_each": found.every,
+        }
+        growth = {} if found.growth is None else {"worker_growth": found.growth}
+        return {"turnover_ratio": found.last_against_first, **growth}
 
     def _feedback(self) -> dict[str, float]:
         """Events of providers, taken in by one process; the waits are counted in a run of their own."""
-        side, found = self._side("noop"), {}
+        side = self._side("noop")
+        found: dict[str, float] = {}
         for name, rows in (("counted", 2_000), ("timed", self._size.bulk_rows)):
             url = self._place.create(f"feedback_{name}")
             try:
@@ -197,30 +241,6 @@ class Singles:
         tenth = max(len(counts) // 10, 1)
         self._book.details["old_snapshot_steps_each_second"] = counts
         return {"old_snapshot_ratio": sum(counts[-tenth:]) / sum(counts[:tenth])}
-
-
-class _Watched:
-    """A side whose conversation with the server is counted; its rate is not used."""
-
-    def __init__(self, side: Script, place: Arena) -> None:
-        self.name, self.world = "noop, counted", side.world
-        self.found: dict[str, float] = {}
-        self._side = side
-        self._place = place
-
-    def prepare(self, url: str, rows: int) -> None:
-        self._side.prepare(url, rows)
-
-    def run(self, url: str, pace: Pace, postmaster: int) -> Sample:
-        before = self._place.wal_bytes()
-        with Relay(url) as relay:
-            sample = self._side.run(relay.url, pace, postmaster)
-            trips = relay.round_trips
-        wal = self._place.wal_bytes() - before
-        written = self._place.rows_written(str(psycopg.conninfo.conninfo_to_dict(url)["dbname"]))
-        per_step = {"round_trips": trips, "rows_written": written, "wal_bytes": wal}
-        self.found = {f"{name}_per_step": value / sample.total for name, value in per_step.items()}
-        return sample
 
 
 class _Held:

@@ -3,98 +3,68 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import time
-from collections.abc import Mapping
-from datetime import timedelta
 from typing import Any
 
 import psycopg
 
-from benchmarks.work import letter, meter
+from benchmarks.work import dripdrop_stage, meter, sampling
 from dripdrop import AsyncDripDrop
-from dripdrop.contracts import Accepted, Delivery, Idempotent
-from dripdrop.rules import mail
-from dripdrop.rules.message import Email
-from dripdrop.store import schema
 
-SEQUENCE = "bench"
-CHUNK = 20_000
-FROM = f"{letter.SENDER[0]} <{letter.SENDER[1]}>"
-CONFIG = {
-    "encryption_key": base64.b64encode(bytes(32)).decode(),
-    "virtual_clock": True,
-    "quiet_hours_default": [8, 21],
-}
-# A person's channel, so that suppression and quiet hours are asked; its text is constant, so nothing is rendered.
-NOTHING: dict[str, Any] = {"channel": "telegram", "template": {"text": "ping"}}
-LETTER: dict[str, Any] = {
-    "channel": "email",
-    "template": {"subject": letter.SUBJECT, "html": letter.HTML, "text": letter.TEXT},
-    "config": {"unsubscribe": False},
-}
-AT_NOON = """
-update dripdrop.clock
-   set ahead = (date_trunc('day', clock_timestamp() at time zone 'UTC') + interval '1 day 12 hours') at time zone 'UTC'
-               - clock_timestamp()
+ENOUGH_TO_MEET_ALL = 2_000  # sends, by which every kind of decoy has come up
+LEFT = "select count(*) from dripdrop.execution_queue"
+MET = """
+select distinct r ->> 'code' from dripdrop.journal j cross join jsonb_array_elements(j.reasons) r
 """
-SHUFFLE = "update dripdrop.execution_queue set due_at = due_at - random() * interval '1 hour'"
-
-
-class Null:
-    """Accepts everything, and can be asked again with the same key."""
-
-    name = "null"
-    on_doubt = Idempotent(timedelta(days=1))
-
-    def __init__(self, channel: str, window: meter.Window | None = None) -> None:
-        self.channel = channel
-        self.window = window
-        self.octets = 0
-        self.sample: dict[str, Any] = {}
-        self.started: dict[str, float] = {}
-
-    async def deliver(self, delivery: Delivery, config: Mapping[str, Any]) -> Accepted:
-        if isinstance(delivery.message, Email):
-            self.octets += len(mail.build(delivery.message, boundary_seed=str(delivery.id)))
-            if not self.sample:
-                message = delivery.message
-                self.sample = {"to": message.to[0].email, "subject": message.subject}
-                self.sample |= {"html": message.html, "text": message.text}
-        if self.window is not None:
-            self.window.total += 1
-        else:
-            self.started[delivery.enrollment.subscriber_id] = time.monotonic()
-        return Accepted()
-
-    def validate_credentials(self, credentials: Mapping[str, Any]) -> list[tuple[str, str]]:
-        return []
 
 
 async def prepare(job: dict[str, Any]) -> None:
-    """Schema, one sequence of two steps a day apart, and `rows` people whose first step is due."""
-    schema.migrate(job["url"])
-    with psycopg.connect(job["url"], autocommit=True) as connection:
-        connection.execute(AT_NOON)
-        step = LETTER if job["kind"] == "email" else NOTHING
-        drip = _drip(job, Null(step["channel"]))
-        await _define(drip, step)
-        for begin in range(0, job["rows"], CHUNK):
-            await drip.enroll_many(SEQUENCE, _people(job["kind"], begin, min(begin + CHUNK, job["rows"])))
-        await drip.close()
-        if job["kind"] == "shuffled":
-            connection.execute(SHUFFLE)
+    """Schema, one sequence, and `rows` people whose first step is due."""
+    await dripdrop_stage.build(job)
 
 
 async def run(job: dict[str, Any]) -> dict[str, Any]:
+    """Work for the window's time; with `profile`, say also where the time went."""
     window = meter.Window(job)
-    provider = Null(_channel(job), window)
-    drip = _drip(job, provider)
+    provider = dripdrop_stage.provider_for(job, window)
+    drip = dripdrop_stage.open_drip(job, provider)
+    if "smtp_port" in job:
+        config = {"from": dripdrop_stage.FROM, **dripdrop_stage.SMTP, "port": job["smtp_port"]}
+        await drip.adapters.update("sender", config=config)
     meter.ready()
     working = asyncio.create_task(drip.run_worker())
-    await window.pass_by()
+    found: dict[str, Any] = {}
+    if job.get("profile"):
+        with sampling.Sampler() as sampler:
+            await window.pass_by()
+        found["profile"] = sampler.told()
+    else:
+        await window.pass_by()
     await _stop(drip, working)
-    return window.result(octets=provider.octets, sample=provider.sample)
+    if dripdrop_stage.KINDS[job.get("kind", "noop")].gated:
+        _check_the_gates(job, window.total, provider)
+    return window.result(octets=provider.octets, sample=provider.sample, **found)
+
+
+async def drain(job: dict[str, Any]) -> dict[str, Any]:
+    """Work until nobody is left: everybody goes through every step to the end."""
+    with psycopg.connect(job["url"], autocommit=True) as connection:
+        people = _count(connection, LEFT)
+        expected = people * len(dripdrop_stage.KINDS[job["kind"]].timings)
+        window = meter.Window(job)
+        drip = dripdrop_stage.open_drip(job, dripdrop_stage.provider_for(job, window))
+        meter.ready()
+        working = asyncio.create_task(drip.run_worker())
+        await meter.until(lambda: window.total > 0 or working.done(), 0.002)
+        window.begin()
+        await meter.until(lambda: window.total >= expected or working.done())
+        await meter.until(lambda: not _count(connection, LEFT) or working.done())
+        window.end()
+        await _stop(drip, working)
+        done = _count(connection, "select count(*) from dripdrop.enrollments where state = 'completed'")
+    if done != people:
+        raise RuntimeError(f"{done} of {people} came to the end of the sequence")
+    return window.result(people=people)
 
 
 async def idle(job: dict[str, Any]) -> dict[str, Any]:
@@ -104,8 +74,8 @@ async def idle(job: dict[str, Any]) -> dict[str, Any]:
 
 async def serve(job: dict[str, Any]) -> dict[str, Any]:
     """A worker that waits for people until told to stop; answers when each one's message began."""
-    provider = Null(_channel(job))
-    drip = _drip(job, provider)
+    provider = dripdrop_stage.provider_for(job)
+    drip = dripdrop_stage.open_drip(job, provider)
     working = asyncio.create_task(drip.run_worker())
     await asyncio.sleep(1.0)
     meter.ready()
@@ -116,14 +86,14 @@ async def serve(job: dict[str, Any]) -> dict[str, Any]:
 
 async def enqueue(job: dict[str, Any]) -> dict[str, Any]:
     """People enrolled one at a time, `gap` seconds apart; answers when each call began and returned."""
-    drip = _drip(job, Null(_channel(job)))
-    await drip.enroll(SEQUENCE, subscriber=("user", "warm"), data={"telegram": "0"})
+    drip = dripdrop_stage.open_drip(job, dripdrop_stage.provider_for(job))
+    await drip.enroll(dripdrop_stage.SEQUENCE, subscriber=("user", "warm"), data={"telegram": "0"})
     meter.ready()
     asked = {}
     for number in range(job["count"]):
         await asyncio.sleep(job["gap"])
         begin = time.monotonic()
-        await drip.enroll(SEQUENCE, subscriber=("user", str(number)), data={"telegram": str(number)})
+        await drip.enroll(dripdrop_stage.SEQUENCE, subscriber=("user", str(number)), data={"telegram": str(number)})
         asked[str(number)] = (begin, time.monotonic())
     await drip.close()
     return {"asked": asked}
@@ -131,22 +101,14 @@ async def enqueue(job: dict[str, Any]) -> dict[str, Any]:
 
 async def enroll(job: dict[str, Any]) -> dict[str, Any]:
     """One call of enroll_many: seconds, and how many were created."""
-    drip = _drip(job, Null("telegram"))
-    people = _people("noop", 0, job["rows"])
-    await drip.enroll_many(SEQUENCE, [{"subscriber": None}])  # refused; connects and imports
+    drip = dripdrop_stage.open_drip(job, dripdrop_stage.Null("telegram"))
+    people = dripdrop_stage.people("noop", 0, job["rows"])
+    await drip.enroll_many(dripdrop_stage.SEQUENCE, [{"subscriber": None}])  # refused; connects and imports
     begin = time.perf_counter()
-    results = await drip.enroll_many(SEQUENCE, people)
+    results = await drip.enroll_many(dripdrop_stage.SEQUENCE, people)
     spent = time.perf_counter() - begin
     await drip.close()
     return {"seconds": spent, "created": sum(each.created for each in results)}
-
-
-def _drip(job: dict[str, Any], provider: Null) -> AsyncDripDrop:
-    return AsyncDripDrop(job["url"], config=CONFIG, plugins=[provider])
-
-
-def _channel(job: dict[str, Any]) -> str:
-    return "email" if job.get("kind") == "email" else "telegram"
 
 
 async def _stop(drip: AsyncDripDrop, working: asyncio.Task[Any]) -> None:
@@ -155,16 +117,19 @@ async def _stop(drip: AsyncDripDrop, working: asyncio.Task[Any]) -> None:
     await drip.close()
 
 
-async def _define(drip: AsyncDripDrop, step: Mapping[str, Any]) -> None:
-    await drip.adapters.create("null", channel=step["channel"], provider="null", config={"from": FROM}, is_default=True)
-    await drip.sequences.create(SEQUENCE, name="Benchmark")
-    version = await drip.sequences.draft(SEQUENCE)
-    for position, timing in enumerate(("immediately", "in 1 day"), 1):
-        await drip.sequences.add_step(version, key=f"step_{position}", position=position, timing=timing, **step)
-    await drip.sequences.activate(version)
+def _check_the_gates(job: dict[str, Any], sent: int, provider: Any) -> None:
+    """Whether every gate has held somebody back, and the letter names its way out."""
+    if sent < ENOUGH_TO_MEET_ALL:
+        return
+    with psycopg.connect(job["url"], autocommit=True) as connection:
+        met = {row[0] for row in connection.execute(MET)}
+    if passed := [each for each in dripdrop_stage.STOPPED_BY if each not in met]:
+        raise RuntimeError(f"nobody was held back by {', '.join(passed)}: not every gate is on")
+    if provider.sample and not provider.unsubscribes:
+        raise RuntimeError("the letter names no way to unsubscribe")
 
 
-def _people(kind: str, begin: int, end: int) -> list[dict[str, Any]]:
-    if kind == "email":
-        return [{"subscriber": ("user", str(n)), "data": letter.data(n)} for n in range(begin, end)]
-    return [{"subscriber": ("user", str(n)), "data": {"telegram": str(n)}} for n in range(begin, end)]
+def _count(connection: psycopg.Connection[Any], query: str) -> int:
+    row = connection.execute(query.encode()).fetchone()
+    assert row is not None
+    return int(row[0])

@@ -12,6 +12,7 @@ import resource
 import signal
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,12 @@ class Window:
 
     def _now(self) -> tuple[int, float, float, float]:
         return self.total, time.monotonic(), cpu_seconds(), postgres_cpu(self.job["postmaster"])
+
+
+async def until(holds: Callable[[], bool], every: float = 0.005) -> None:
+    """Return once it holds; looking now and then costs the steps nothing, while a signal would cost each of them."""
+    while not holds():  # noqa: ASYNC110
+        await asyncio.sleep(every)
 
 
 def ready() -> None:
