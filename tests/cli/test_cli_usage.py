@@ -129,6 +129,11 @@ def test_an_interrupt_ends_a_command_without_a_trace(typed, monkeypatch):
     assert (said.status, said.err) == (130, "Stopped.\n")
 
 
+def test_the_package_runs_where_its_script_is_not_on_the_path():
+    done = subprocess.run([sys.executable, "-m", "dripdrop", "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("dripdrop, version ")
+
+
 def test_help_needs_none_of_what_is_slow_to_import():
     slow = ("rich", "psycopg", "httpx2", "liquid", "ruamel", "dripdrop.app", "starlette", "cryptography")
     code = (

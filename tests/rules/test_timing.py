@@ -314,3 +314,12 @@ def test_a_broken_stored_form_is_refused(value: dict[str, object]) -> None:
     with pytest.raises(Invalid) as refused:
         timing.from_stored(value)
     assert refused.value.code == "timing"
+
+
+def test_a_zone_that_is_misspelt_is_answered_with_the_one_that_was_meant() -> None:
+    with pytest.raises(Invalid) as wrong:
+        zones.zone_named("Europe/Berln")
+    assert (wrong.value.code, wrong.value.cure) == ("zone", "Did you mean Europe/Berlin?")
+    with pytest.raises(Invalid, match="Mars/Base") as nowhere:
+        zones.zone_named("Mars/Base")
+    assert "IANA" in nowhere.value.cure

@@ -13,7 +13,7 @@ from dripdrop.errors import DripDropError, Invalid
 from dripdrop.rendering import render
 from dripdrop.rules.addresses import parse_address
 from dripdrop.rules.definition import Step, Version
-from dripdrop.rules.zones import find_zone
+from dripdrop.rules.zones import find_zone, instead_of
 
 LARGEST_CELL = 1_000_000  # characters
 
@@ -135,7 +135,7 @@ class Judge:
         zone = data.get("timezone")
         if not zone or find_zone(zone) is not None:
             return None
-        cure = "Use an IANA name such as Europe/Vienna, or leave it empty."
+        cure = f"{instead_of(zone)} Or leave it empty."
         return Invalid(f"There is no time zone {zone!r}.", cure=cure, code="unknown_zone")
 
     def _address(self, data: Mapping[str, Any]) -> DripDropError | None:

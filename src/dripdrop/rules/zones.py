@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from difflib import get_close_matches
 from functools import lru_cache
 from typing import Any
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 from dripdrop.errors import Finding, Invalid
 
@@ -30,11 +31,17 @@ def find_zone(name: str) -> ZoneInfo | None:
         return None
 
 
+def instead_of(name: object) -> str:
+    """What to write where that name was written: the zone that was probably meant, or what a name looks like."""
+    near = get_close_matches(str(name)[:64], available_timezones(), 1, 0.8)
+    return f"Did you mean {near[0]}?" if near else "Use an IANA name such as Europe/Vienna."
+
+
 def zone_named(name: str, path: str = "timezone") -> ZoneInfo:
     """The zone of that IANA name; raises `Invalid` (`zone`)."""
     zone = find_zone(name) if isinstance(name, str) else None
     if zone is None:
-        finding = Finding("zone", path, f"There is no time zone {name!r}.", "Use an IANA name such as Europe/Vienna.")
+        finding = Finding("zone", path, f"There is no time zone {name!r}.", instead_of(name))
         raise Invalid(finding.message, cure=finding.cure, code="zone", findings=[finding])
     return zone
 

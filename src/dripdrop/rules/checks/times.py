@@ -13,7 +13,7 @@ from dripdrop.rules.definition import Cron, Delay, Immediate, OnEvent, Step
 from dripdrop.rules.document import Path, SequenceDocument
 from dripdrop.rules.keys import REENTRY
 from dripdrop.rules.timing import span
-from dripdrop.rules.zones import find_zone, is_field
+from dripdrop.rules.zones import find_zone, instead_of, is_field
 
 
 def timing(document: SequenceDocument, step: Step, at: Path) -> Found:
@@ -50,8 +50,8 @@ def hours(document: SequenceDocument, config: Mapping[str, Any], at: Path) -> Fo
     """The zone and the window of a step or of a whole sequence."""
     zone = config.get("timezone")
     if zone is not None and not is_field(zone) and (not isinstance(zone, str) or find_zone(zone) is None):
-        cure = "Use an IANA name such as Europe/Vienna."
-        yield document.finding("zone", (*at, "timezone"), f"There is no time zone {str(zone)[:60]!r}.", cure)
+        message = f"There is no time zone {str(zone)[:60]!r}."
+        yield document.finding("zone", (*at, "timezone"), message, instead_of(zone))
     try:
         windows.parse(config.get("window"))
     except Invalid as trouble:
