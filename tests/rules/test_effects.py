@@ -101,3 +101,8 @@ def test_a_person_or_a_machine(seconds: int, agent: str | None, said: bool | Non
     found = humans.verdict(told, delivered_at=ARRIVED)
     assert found.machine is machine
     assert found.why or not machine, "a machine is never said without evidence"
+
+
+def test_a_time_that_a_provider_tells_without_its_zone_is_no_evidence() -> None:
+    told = Feedback("opened", occurred_at=ARRIVED.replace(tzinfo=None))
+    assert humans.verdict(told, delivered_at=ARRIVED) == humans.Verdict(False)

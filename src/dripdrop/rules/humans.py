@@ -49,8 +49,9 @@ def verdict(told: Feedback, *, delivered_at: datetime | None = None, sent_at: da
         why.append("machine_agent")
     if str(told.detail.get("method", "")).upper() == "HEAD":
         why.append("head_request")
-    arrived = delivered_at or sent_at
-    if arrived is not None and told.occurred_at is not None and abs(told.occurred_at - arrived) < TOO_SOON:
+    arrived, seen = delivered_at or sent_at, told.occurred_at
+    # A time without a zone says nothing.
+    if arrived is not None and seen is not None and seen.tzinfo is not None and abs(seen - arrived) < TOO_SOON:
         # Times of providers are whole seconds: within two of its delivery nobody has read anything.
         why.append("too_soon")
     if told.machine is False:
