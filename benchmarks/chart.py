@@ -12,7 +12,7 @@ WIDTH, LEFT, RIGHT = 1040, 430, 190
 TOP, ROW, BOTTOM = 92, 26, 58
 LEAST, MOST = 0.1, 10.0  # of the target; what lies beyond ends at the edge
 TICKS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
-COLOURS = {"reached": "#2f855a", "below target": "#d69e2e", "loses": "#c53030", "missing": "#a0aec0"}
+COLOURS = {"reached": "#2f855a", "below target": "#b7791f", "loses": "#c53030", "missing": "#a0aec0"}
 WORDS = {
     "reached": "target reached",
     "below target": "below the target",

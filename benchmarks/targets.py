@@ -58,7 +58,7 @@ RATIOS = (
     Row("noop_random_heap", ONE, "noop_shuffled", "noop", "no-op step, heap in random order against due order"),
 )
 FIGURES = (
-    Limit("enroll_many_vs_copy", "enroll_many against COPY of the same rows into the same tables", 0.4, at_most=False),
+    Limit("enroll_many_vs_copy", "enroll_many against COPY of the same rows", 0.4, at_most=False),
     Limit("claim_cost_ratio", "cost of a claim with many waiting against few", 1.2),
     Limit("claim_cost_ratio_anywhere", "the same, where what is due lies anywhere in the heap"),
     Limit("three_enrollments_per_second", "people through three steps to the end each second, 1 process"),

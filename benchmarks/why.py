@@ -5,7 +5,6 @@ from __future__ import annotations
 from statistics import median
 from typing import Any
 
-from benchmarks import report
 from benchmarks.contest import Book
 from benchmarks.targets import Row
 
@@ -16,15 +15,13 @@ def why(row: Row, book: Book) -> str:
     """A sentence or two from the samples and, where it was taken, the profile of this kind of step."""
     runs = book.samples[row.group][row.ours]
     python, postgres = (median(getattr(each, part) for each in runs) for part in ("python_us", "postgres_us"))
-    said = f"A step costs {python:.0f} us of Python and {postgres:.0f} us of PostgreSQL"
+    processes = 2 if row.ours.endswith("_2p") else 1
+    took = processes / median(each.rate for each in runs) * 1e6
+    said = f"A step takes {took:.0f} us of a process: {python:.0f} us of Python's CPU, the rest is waiting; "
+    said += f"PostgreSQL spends {postgres:.0f} us"
     if row.target is not None:
         theirs = median(each.rate for each in book.samples[row.group][row.theirs])
-        processes = 2 if row.ours.endswith("_2p") else 1
-        allowed = processes / (theirs * row.target) * 1e6
-        said += f"; the target allows {allowed:.0f} us of {'each' if processes > 1 else 'the one'} process's time"
-        if processes > 1:
-            both = report.cores() / (theirs * row.target) * 1e6
-            said += f", and {both:.0f} us of the machine's"
+        said += f". The target allows {processes / (theirs * row.target) * 1e6:.0f} us of a process"
     found = book.details.get("profiles", {}).get("email" if row.ours.startswith(("email", "smtp")) else "noop")
     return f"{said}. {_largest(found)}" if found else f"{said}."
 

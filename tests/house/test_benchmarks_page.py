@@ -81,8 +81,9 @@ def test_the_page_has_each_ratio_with_its_rounds_and_says_where_a_peer_is_faster
 
 def test_what_is_missed_is_named_with_what_it_costs_and_what_the_profile_shows(book: Book) -> None:
     reason = why(row("noop_vs_floor"), book)
-    assert reason.startswith("A step costs 250 us of Python and 50 us of PostgreSQL")
-    assert "the target allows 333 us of the one process's time" in reason  # 10^6 / (10,000 * 0.3)
+    assert reason.startswith("A step takes 476 us of a process: 250 us of Python's CPU")  # 10^6 / 2,100
+    assert "PostgreSQL spends 50 us" in reason
+    assert "The target allows 333 us of a process." in reason  # 10^6 / (10,000 * 0.3)
     assert "dripdrop.engine 100 us, psycopg 40 us" in reason
     assert "`dripdrop.engine.item.Item.go` 50 us" in reason
     assert "`executions.end_many` 25 us" in reason
