@@ -11,14 +11,14 @@ demo: setup  ## The whole product at work: 500 people, real SMTP, a worker kille
 	@$(BIN)/dripdrop demo $(ARGS)
 
 test: setup  ## All tests, under ten minutes (ARGS="tests/rules -k timing")
-	@$(BIN)/python -m pytest -n 2 $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
 
 check: lint types imports packages  ## All that must hold: format, lint, types, imports, tests; no skips as root on Debian
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then export DRIPDROP_NO_SKIP=1; fi; \
 	echo "tests on PostgreSQL 16, a smaller part"; \
-	DRIPDROP_TEST_PG=16 $(BIN)/python -m pytest -n 2 tests/engine tests/store/test_schema_guards.py && \
+	DRIPDROP_TEST_PG=16 $(BIN)/python -m pytest -n 2 --dist worksteal tests/engine tests/store/test_schema_guards.py && \
 	echo "tests" && \
-	$(BIN)/python -m pytest -n 2 $(ARGS) && \
+	$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS) && \
 	echo "the crash table, its quick part" && \
 	$(BIN)/python -m crash_table --quick
 

@@ -8,6 +8,8 @@ Property tests take the same examples in every run; `--hypothesis-profile=search
 
 from __future__ import annotations
 
+import compileall
+import gc
 import os
 import shutil
 import uuid
@@ -20,7 +22,9 @@ from urllib.parse import urlsplit, urlunsplit
 import hypothesis
 import psycopg
 import pytest
+from hypothesis import HealthCheck, settings
 from psycopg import sql
+from tests.databases import Databases
 
 from dripdrop import embedded
 
@@ -66,10 +70,15 @@ class Postgres:
             self.run("drop database {} with (force)", name)
 
 
+ROOT = Path(__file__).parents[1]
 # What a test starts runs this tree's code too, wherever it is started and whatever is installed.
-os.environ["PYTHONPATH"] = str(Path(__file__).parents[1] / "src")
+os.environ["PYTHONPATH"] = str(ROOT / "src")
 
-SYSTEM_PACKAGES = Path(__file__).parents[1] / "scripts" / "system-packages.txt"
+# How long an example takes says how busy the machine is, and nothing about what it proves.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
+
+SYSTEM_PACKAGES = ROOT / "scripts" / "system-packages.txt"
 # Where nothing may be skipped, a skip is a failure: `make check` as root on Debian.
 NO_SKIP = os.environ.get("DRIPDROP_NO_SKIP", "") not in ("", "0")
 
@@ -89,6 +98,23 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         for package in mark.args:
             if shutil.which(command_of(package), path=path) is None:
                 pytest.skip(f"needs the Debian package {package}")
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Compile the package once: each of the many processes that tests start would do it again."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        compileall.compile_dir(ROOT / "src", quiet=2)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The long ones first, so that none of them is what a whole run waits for in the end."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """What was collected stays to the end: the garbage collector need not walk it again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -138,11 +164,25 @@ def migrated_template(postgres: Postgres) -> Iterator[str]:
         yield name
 
 
+@pytest.fixture(scope="session")
+def databases(postgres: Postgres, migrated_template: str) -> Iterator[Databases]:
+    """Copies of the migrated database, lent to one test after the other."""
+
+    @contextmanager
+    def made() -> Iterator[str]:
+        with postgres.database(migrated_template) as name:
+            yield postgres.url_of(name)
+
+    lender = Databases(made)
+    yield lender
+    lender.close()
+
+
 @pytest.fixture
-def database_url(postgres: Postgres, migrated_template: str) -> Iterator[str]:
-    """The URL of a fresh, migrated database."""
-    with postgres.database(migrated_template) as name:
-        yield postgres.url_of(name)
+def database_url(databases: Databases) -> Iterator[str]:
+    """The URL of a migrated database that nobody has written to."""
+    with databases.lent() as url:
+        yield url
 
 
 @pytest.fixture

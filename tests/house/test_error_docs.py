@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from functools import cache
 
 import pytest
-from tree import ROOT, Module, modules
+from tree import ROOT, Module, last_name, modules
 
 from dripdrop import plugins
 from dripdrop.cli.root import SECTIONS
@@ -49,8 +49,8 @@ def handed_over(module: Module) -> Iterator[ast.expr]:
     """What is given as a code: to an error, a finding or a helper that makes one, by name or by position."""
     for call in module.calls():
         yield from (keyword.value for keyword in call.keywords if keyword.arg == "code")
-        name = ast.unparse(call.func).split(".")[-1]
-        yield from (call.args[place] for place in takers().get(name, ()) if place < len(call.args))
+        places = takers().get(last_name(call.func), ())
+        yield from (call.args[place] for place in places if place < len(call.args))
     for function in module.functions():
         defaults = reversed(list(zip(reversed(function.args.args), reversed(function.args.defaults), strict=False)))
         yield from (default for parameter, default in defaults if parameter.arg == "code")
@@ -58,7 +58,7 @@ def handed_over(module: Module) -> Iterator[ast.expr]:
 
 def written_down(module: Module) -> Iterator[ast.expr]:
     """What is called `code`: by assignment, or in a mapping that has a `cure` too."""
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if isinstance(node, ast.Assign) and len(node.targets) == 1:
             yield from assigned(node.targets[0], node.value)
         elif isinstance(node, ast.Dict):
@@ -102,10 +102,12 @@ def codes() -> dict[str, str]:
     return {code: module.place for module in modules() for code in named(module)}
 
 
+@cache
 def rows() -> list[tuple[str, str, str]]:
     return ROW.findall(PAGE.read_text("utf-8"))
 
 
+@cache
 def listed() -> list[str]:
     return [code for row in rows() for code in re.findall(r"`([^`]+)`", row[0])]
 

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from tree import ROOT, modules
+from tree import ROOT, last_name, modules
 
 from dripdrop import errors
 
@@ -25,14 +25,14 @@ def spoken_in_tests() -> str:
     return "\n".join(path.read_text("utf-8") for path in (ROOT / "tests").rglob("*.py") if path.resolve() != here)
 
 
+@cache
 def codes() -> dict[str, str]:
     """Every `code="..."` that is given to an error or a finding -> where."""
     found = {}
     for module in modules():
         for call in module.calls():
-            name = ast.unparse(call.func).split(".")[-1]
             literal = [keyword.value for keyword in call.keywords if keyword.arg == "code"]
-            if name == "Finding" and call.args:
+            if last_name(call.func) == "Finding" and call.args:
                 literal.append(call.args[0])
             for node in literal:
                 if isinstance(node, ast.Constant) and isinstance(node.value, str):
@@ -40,12 +40,13 @@ def codes() -> dict[str, str]:
     return found
 
 
+@cache
 def raised() -> list[tuple[str, ast.Call]]:
     return [
         (f"{module.place}:{call.lineno}", call)
         for module in modules()
         for call in module.calls()
-        if ast.unparse(call.func).split(".")[-1] in CLASSES and module.dotted(call.func).startswith("errors.")
+        if last_name(call.func) in CLASSES and module.dotted(call.func).startswith("errors.")
     ]
 
 
@@ -56,7 +57,7 @@ def test_a_code_has_a_test_that_produces_it(code):
 
 @pytest.mark.parametrize("name", sorted(set(CLASSES) - {"DripDropError"}))
 def test_an_error_class_is_raised_and_tested(name):
-    assert any(ast.unparse(call.func).endswith(name) for _, call in raised()), f"nobody raises {name}"
+    assert any(last_name(call.func).endswith(name) for _, call in raised()), f"nobody raises {name}"
     assert name in spoken_in_tests(), f"no test names {name}"
 
 
@@ -70,6 +71,6 @@ def test_every_error_that_is_raised_says_what_to_do():
         place
         for place, call in raised()
         if not any(keyword.arg in ("cure", "findings", None) for keyword in call.keywords)
-        and ast.unparse(call.func).split(".")[-1] != "MissingExtra"
+        and last_name(call.func) != "MissingExtra"
     ]
     assert silent == []

@@ -53,7 +53,7 @@ def test_a_rule_or_operation_never_asks_the_clock_or_chance(module):
 @pytest.mark.parametrize("module", PURE, ids=lambda module: module.place)
 def test_a_rule_or_operation_imports_nothing_that_does(module):
     imported = set()
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if isinstance(node, ast.Import):
             imported |= {alias.name.split(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -64,14 +64,14 @@ def test_a_rule_or_operation_imports_nothing_that_does(module):
 def sql_strings(module: Module) -> list[str]:
     docstrings = {
         node.body[0].value
-        for node in ast.walk(module.tree)
+        for node in module.nodes
         if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef))
         and node.body
         and isinstance(node.body[0], ast.Expr)
     }
     return [
         f"{module.place}:{node.lineno}: {str(node.value)[:60]!r}"
-        for node in ast.walk(module.tree)
+        for node in module.nodes
         if isinstance(node, ast.Constant)
         and isinstance(node.value, (str, bytes))
         and node not in docstrings

@@ -10,7 +10,7 @@ from functools import cache
 
 import pytest
 from cross_tenant import CROSS_TENANT
-from tree import Module, modules, statements
+from tree import Module, last_name, modules, statements
 
 STATEMENTS = sorted(statements())
 # Files whose every statement is run in a loop, each naming a kind of thing.
@@ -40,11 +40,11 @@ def uses() -> tuple[Use, ...]:
 def uses_in(module: Module) -> Iterator[Use]:
     aggregates = {
         node.targets[0].id: node.value.args[0].value
-        for node in ast.walk(module.tree)
+        for node in module.nodes
         if isinstance(node, ast.Assign)
         and isinstance(node.targets[0], ast.Name)
         and isinstance(node.value, ast.Call)
-        and ast.unparse(node.value.func).split(".")[-1] == "Statements"
+        and last_name(node.value.func) == "Statements"
         and isinstance(node.value.args[0], ast.Constant)
     }
     for call in module.calls():

@@ -47,14 +47,19 @@ class Module:
         return ast.parse(self.text, self.place)
 
     @cached_property
+    def nodes(self) -> tuple[ast.AST, ...]:
+        # Walked once: a dozen tests ask every module.
+        return tuple(ast.walk(self.tree))
+
+    @cached_property
     def parents(self) -> dict[ast.AST, ast.AST]:
-        return {child: node for node in ast.walk(self.tree) for child in ast.iter_child_nodes(node)}
+        return {child: node for node in self.nodes for child in ast.iter_child_nodes(node)}
 
     @cached_property
     def imported(self) -> dict[str, str]:
         """Local name -> dotted name of what it stands for, as far as the package itself goes."""
         names: dict[str, str] = {}
-        for node in ast.walk(self.tree):
+        for node in self.nodes:
             if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "dripdrop":
                 prefix = (node.module or "").removeprefix("dripdrop").lstrip(".")
                 for alias in node.names:
@@ -62,10 +67,10 @@ class Module:
         return names
 
     def functions(self) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
-        return (node for node in ast.walk(self.tree) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)))
+        return (node for node in self.nodes if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)))
 
     def calls(self) -> Iterator[ast.Call]:
-        return (node for node in ast.walk(self.tree) if isinstance(node, ast.Call))
+        return (node for node in self.nodes if isinstance(node, ast.Call))
 
     def dotted(self, node: ast.expr) -> str | None:
         """`enrollments.pause` as `store.enrollments.pause`: what a name in this file stands for in the package."""
@@ -75,6 +80,13 @@ class Module:
         if isinstance(node, ast.Name):
             return self.imported.get(node.id, f"{self.name}.{node.id}")
         return None
+
+
+def last_name(function: ast.expr) -> str:
+    """`pause` of `enrollments.pause`; nothing where what is called has no name of its own."""
+    if isinstance(function, ast.Attribute):
+        return function.attr
+    return function.id if isinstance(function, ast.Name) else ""
 
 
 @cache
