@@ -4,80 +4,15 @@ from __future__ import annotations
 
 import hmac
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import parse_qs, urlencode
-from uuid import UUID
 
 import httpx2
 import pytest
-from tests.world import KEY, NOON
-from twilio.request_validator import RequestValidator
+from tests.engine.messaging import ANN, PUBLIC, Messaging, by_twilio
 
-from dripdrop import AsyncDripDrop
 from dripdrop.contracts import QUERY
-from dripdrop.testing import FrozenClock
-
-ANN = "+14155550123"
-PUBLIC = "https://mail.example.org"
-CREDENTIALS = {
-    "twilio": {"account_sid": "AC1", "auth_token": "auth-token-1"},
-    "bot_api": {"bot_token": "123456:ABC", "webhook_secret": "webhook-secret-1"},
-    "cloud_api": {
-        "access_token": "EAAG-token-1",
-        "phone_number_id": "1065",
-        "app_secret": "app-secret-1",
-        "verify_token": "verify-1",
-    },
-}
-
-
-class Messaging:
-    """One adapter whose provider is a function from requests to answers; `calls` is what it was asked."""
-
-    def __init__(self, url: str) -> None:
-        self.calls: list[httpx2.Request] = []
-        self.answer: Callable[[httpx2.Request], httpx2.Response] = lambda request: httpx2.Response(200, json={})
-        config = {"encryption_key": KEY, "public_url": PUBLIC}
-        http = httpx2.MockTransport(self._handle)
-        self.clock = FrozenClock(NOON)
-        self.drip = AsyncDripDrop(url, clock=self.clock, config=config, http=http)
-
-    def _handle(self, request: httpx2.Request) -> httpx2.Response:
-        self.calls.append(request)
-        return self.answer(request)
-
-    async def begin(self, channel: str, provider: str, **config: Any) -> UUID:
-        field = "body" if channel == "sms" else "text"
-        steps = {name: {"channel": channel, field: name, "timing": when} for name, when in _STEPS}
-        adapter = await self.drip.adapters.create(
-            "main",
-            channel=channel,
-            provider=provider,
-            is_default=True,
-            config=config,
-            credentials=CREDENTIALS[provider],
-        )
-        await self.drip.sequences.apply({"sequence": "onboarding", "name": "Onboarding", "steps": steps})
-        return adapter.id
-
-    async def enroll(self, **data: Any) -> UUID:
-        enrolled = await self.drip.enroll("onboarding", subscriber=("user", 42), data=data)
-        await self.drip.run_due()
-        return enrolled.id
-
-    async def first(self, enrollment: UUID) -> Any:
-        (found,) = [each for each in await self.drip.executions.list(enrollment=enrollment) if each.step == "hello"]
-        return await self.drip.executions.get(found.id)
-
-    async def post(self, provider: str, adapter: UUID, body: bytes, headers: dict[str, str], query: str = "") -> Any:
-        url = f"{PUBLIC}/webhooks/{provider}/{adapter}{query}"
-        answer = await self.drip.webhooks.receive(provider, adapter, method="POST", url=url, headers=headers, body=body)
-        await self.drip.run_due()
-        return answer
-
-
-_STEPS = (("hello", "immediately"), ("later", "in 3 days"))
 
 
 @pytest.fixture
@@ -85,12 +20,6 @@ async def world(database_url: str) -> AsyncIterator[Messaging]:
     made = Messaging(database_url)
     yield made
     await made.drip.close()
-
-
-def by_twilio(url: str, **fields: str) -> tuple[bytes, dict[str, str]]:
-    signature = RequestValidator("auth-token-1").compute_signature(url, fields)
-    kind = "application/x-www-form-urlencoded"
-    return urlencode(fields).encode(), {"content-type": kind, "x-twilio-signature": signature}
 
 
 def called_back(world: Messaging) -> str:
@@ -131,21 +60,6 @@ async def test_a_lost_answer_of_twilio_is_settled_by_the_status_that_names_our_d
     await world.post("twilio", adapter, body, headers, url[url.index("?") :])
     assert (await world.first(enrollment)).state == "sent"
     assert len(world.calls) == 1
-
-
-async def test_who_texts_stop_gets_no_more(world: Messaging) -> None:
-    adapter = await world.begin("sms", "twilio", **{"from": "+14155550100"})
-    world.answer = lambda request: httpx2.Response(201, json={"sid": "SM1", "status": "queued"})
-    enrollment = await world.enroll(sms=ANN)
-    url = f"{PUBLIC}/webhooks/twilio/{adapter}"
-    body, headers = by_twilio(url, MessageSid="SM2", SmsStatus="received", From=ANN, To="+14155550100", Body="Stop")
-    await world.post("twilio", adapter, body, headers)
-    assert (await world.drip.suppressions.check("sms", ANN)).reason == "unsubscribe"
-    world.clock.advance(days=4)
-    await world.drip.run_due()
-    assert len(world.calls) == 1
-    later = [each for each in await world.drip.executions.list(enrollment=enrollment) if each.step == "later"]
-    assert [each.state for each in later] == ["skipped"]
 
 
 async def test_who_blocks_the_bot_is_written_to_no_more(world: Messaging) -> None:

@@ -165,6 +165,11 @@ HOT = [
             "message_events_step_execution_id_idx",
         ),
     ),
+    Hot(
+        "feedback",
+        "answered",
+        ("delivery_attempts_recipient_started_at_idx", QUEUE, "execution_history_pkey", PEOPLE),
+    ),
     Hot("feedback", "take_in", ()),
     Hot("feedback", "others_of", ("enrollments_subscriber",)),
     Hot("inbox", "claim", ("webhook_requests_due",)),

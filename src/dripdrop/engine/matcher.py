@@ -86,7 +86,7 @@ class Matcher:
             telemetry.emit("ingest.event", {"count": times}, {"status": status})
         if result.duplicates:
             telemetry.emit("ingest.duplicate", {"count": result.duplicates})
-        if result.unmatched and result.state == "failed":
+        if result.unmatched and result.state != "stored":
             telemetry.emit("ingest.unmatched_event", {"count": result.unmatched})
 
 

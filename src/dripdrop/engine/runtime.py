@@ -26,6 +26,7 @@ from dripdrop.rules.claim import Claim
 from dripdrop.rules.facts import NOTHING
 from dripdrop.rules.message import AdapterRef, Email, Message
 from dripdrop.rules.outcome import Neither, OnDoubt, Rejected
+from dripdrop.rules.recipients import ANSWERED_PLAINLY, MAX_LENGTH, normalize
 from dripdrop.store import adapters
 from dripdrop.store.adapters import Adapter
 from dripdrop.store.database import AsyncDatabase
@@ -236,7 +237,9 @@ def ref_of(adapter: Adapter) -> AdapterRef:
 
 
 def recipient_of(message: Message, claim: Claim) -> str:
-    """Who gets it, as the attempt's row keeps it."""
+    """Who gets it, as the attempt's row keeps it: spelt as whoever answers from there is looked for."""
     if isinstance(message, Email):
         return message.to[0].email
-    return str(getattr(message, "to", None) or getattr(message, "url", None) or claim.subscriber_id)
+    found = str(getattr(message, "to", None) or getattr(message, "url", None) or claim.subscriber_id)
+    channel = claim.step.channel
+    return normalize(channel, found) if channel in ANSWERED_PLAINLY and len(found) <= MAX_LENGTH else found

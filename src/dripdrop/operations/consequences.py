@@ -40,7 +40,11 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Happened:
-    """An event, new and dated; `about` is the execution it speaks of, with its enrollment; None where it is unknown."""
+    """An event, new and dated; `about` is the execution it speaks of, with its enrollment; None where it is unknown.
+
+    `guessed` says that it names none, and `about` is what was sent there last. `besides` are the last ones of others at
+    the same address: who wants no more speaks for everybody there.
+    """
 
     heard: Heard
     at: datetime
@@ -49,10 +53,24 @@ class Happened:
     provider: str
     adapter: UUID
     about: Row | None = None
+    guessed: bool = False
+    besides: tuple[Row, ...] = ()
 
     @property
     def told(self) -> Feedback:
         return self.heard.told
+
+    @property
+    def concerned(self) -> tuple[Row, ...]:
+        return self.besides if self.about is None else (self.about, *self.besides)
+
+    @property
+    def proves(self) -> bool:
+        """Whether the provider must have had the message: it is named, in doubt, and cannot be told of otherwise."""
+        about = self.about
+        if about is None or self.guessed or not about["live"]:
+            return False
+        return about["state"] in _IN_DOUBT and effects.proves(self.told)
 
 
 def carry_out(now: datetime, events: Sequence[Happened], policy: Policy) -> Flow[None]:
@@ -63,7 +81,7 @@ def carry_out(now: datetime, events: Sequence[Happened], policy: Policy) -> Flow
     proofs = [
         (each.about["execution_id"], each.told.status, each.heard.provider_message_id, each.at)
         for each in events
-        if each.about and each.about["live"] and each.about["state"] in _IN_DOUBT and effects.proves(each.told)
+        if each.about and each.proves
     ]
     if proofs:
         yield from feedback.prove(proofs)
@@ -78,15 +96,13 @@ def _end(now: datetime, events: Sequence[Happened], policy: Policy) -> Flow[None
     ending: dict[tuple[str, str], set[UUID]] = defaultdict(set)
     people: dict[str, set[tuple[str, str, str, str]]] = defaultdict(set)
     for each in events:
-        about = each.about
-        if about is None:
-            continue
         status = each.told.status
-        if effects.ends(each.told, _standing(about), policy.ends_on) or _behavior(each) == "end":
-            ending[each.tenant, status].add(about["enrollment_id"])
-        if effects.ends_besides(each.told, policy.ends_on):
-            person = (about["tenant_key"], about["subscriber_type"], about["subscriber_id"], about["channel"])
-            people[status].add(person)
+        for about in each.concerned:
+            if effects.ends(each.told, _standing(about), policy.ends_on) or _behavior(each) == "end":
+                ending[about["tenant_key"], status].add(about["enrollment_id"])
+            if effects.ends_besides(each.told, policy.ends_on):
+                person = (about["tenant_key"], about["subscriber_type"], about["subscriber_id"], about["channel"])
+                people[status].add(person)
     for cause, asked in sorted(people.items()):
         for row in (yield from feedback.others_of(sorted(asked))):
             ending[row["tenant_key"], cause].add(row["id"])
@@ -124,16 +140,13 @@ def _addresses(now: datetime, events: Sequence[Happened]) -> Flow[None]:
         if address is None:
             continue
         shown, normalized = address
-        topic = each.told.topic or ""
-        if reason is not None:
-            metadata = {"provider_event_id": each.heard.provider_event_id} if each.heard.provider_event_id else {}
-            blocked.append(
-                Fresh(
-                    each.tenant, each.channel, shown, normalized, reason, each.provider, topic, None, metadata, each.at
-                )
-            )
-        elif effects.lifts(each.told):
-            wishes.append(Wish(each.tenant, each.channel, normalized, each.at, topic, each.provider))
+        topic, channel, provider = each.told.topic or "", each.channel, each.provider
+        for tenant in sorted({each.tenant, *(about["tenant_key"] for about in each.besides)}):
+            if reason is not None:
+                named = {"provider_event_id": each.heard.provider_event_id} if each.heard.provider_event_id else {}
+                blocked.append(Fresh(tenant, channel, shown, normalized, reason, provider, topic, None, named, each.at))
+            elif effects.lifts(each.told):
+                wishes.append(Wish(tenant, channel, normalized, each.at, topic, provider))
     if blocked:
         yield from suppressions.add_many(now, blocked)
     if wishes:

@@ -14,8 +14,9 @@ from dripdrop.operations.resolving import Proof
 from dripdrop.rules import heard as hearing
 from dripdrop.rules import humans
 from dripdrop.rules.heard import Heard
+from dripdrop.rules.threads import Candidate
 from dripdrop.store import feedback, inbox
-from dripdrop.store.feedback import Note, Sought
+from dripdrop.store.feedback import Note, Sought, Spoke
 from dripdrop.store.flow import Flow, Row
 from dripdrop.store.inbox import Verdict
 
@@ -50,7 +51,10 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class Matched:
-    """What became of a request: how many of its events were new, known already, or of nobody's message."""
+    """What became of a request: how many of its events were new, known already, or of nobody's message.
+
+    Among the last are messages from people whom nobody wrote to: they are taken in, and listed.
+    """
 
     id: UUID
     state: str
@@ -114,12 +118,39 @@ def apply(now: datetime, opened: Sequence[Opened], policy: Policy) -> Flow[Appli
             for nth, taken, one in numbered
         ]
     )
-    happened = {nth: _happened(now, taken, one, found.get(nth)) for nth, taken, one in numbered}
+    guessed = yield from _answered(now, [each for each in numbered if each[0] not in found])
+    happened = {nth: _happened(now, taken, one, found.get(nth), guessed.get(nth, ())) for nth, taken, one in numbered}
+    found = {**found, **{nth: rows[0] for nth, rows in guessed.items()}}
     early = {nth for nth, _, one in numbered if nth not in found and one.waits}
     fresh = yield from feedback.take_in(now, [_note(nth, happened[nth]) for nth in happened if nth not in early])
     left = {nth for nth, taken, _ in numbered if nth in early and taken.retries >= MOST_TRIES}
     yield from consequences.carry_out(now, [happened[nth] for nth in sorted(fresh | left)], policy)
     return Applied(numbered, fresh, early, found)
+
+
+def _answered(now: datetime, numbered: Sequence[tuple[int, Taken, Heard]]) -> Flow[dict[int, list[Row]]]:
+    """What people answer who name no message of ours: what was sent to them last, for each person at their address."""
+    spoke: list[Spoke] = []
+    for nth, taken, one in numbered:
+        address = hearing.speaks_from(one, taken.channel)
+        if address is not None:
+            spoke.append(Spoke(nth, taken.adapter, taken.tenant, taken.channel, address, taken.received_at or now))
+    if not spoke:
+        return {}
+    sent = yield from feedback.answered(spoke)
+    asked = {one.nth: one for one in spoke}
+    whose = list(enumerate((nth, execution) for nth, executions in sent.items() for execution in executions))
+    rows = yield from feedback.correlate(
+        [
+            Sought(place, asked[nth].adapter, asked[nth].tenant, [Candidate(execution=execution)])
+            for place, (nth, execution) in whose
+        ]
+    )
+    found: dict[int, list[Row]] = {}
+    for place, (nth, _) in whose:
+        if place in rows:
+            found.setdefault(nth, []).append(rows[place])
+    return found
 
 
 def settle(now: datetime, *, limit: int = 100, default_zone: str = "Etc/UTC") -> Flow[int]:
@@ -130,13 +161,16 @@ def settle(now: datetime, *, limit: int = 100, default_zone: str = "Etc/UTC") ->
     return (yield from resolving.confirm(now, proofs, default_zone=default_zone))
 
 
-def _happened(now: datetime, taken: Taken, one: Heard, about: Row | None) -> Happened:
+def _happened(now: datetime, taken: Taken, one: Heard, about: Row | None, guessed: Sequence[Row] = ()) -> Happened:
     at = one.told.occurred_at or taken.received_at or now
     # A provider's clock may be ahead; what has happened has happened by now.
     at = min(at, now) if at.tzinfo else (taken.received_at or now)
+    about = guessed[0] if guessed else about
+    # A reply is of whom was written to last; a wish to hear no more, or to hear again, of everybody at the address.
+    besides = tuple(guessed[1:]) if one.told.status != "replied" else ()
     tenant = about["tenant_key"] if about else taken.tenant
     return Happened(one, at, tenant, taken.channel or (about["channel"] if about else ""), taken.provider,
-                    taken.adapter, about)  # fmt: skip
+                    taken.adapter, about, bool(guessed), besides)  # fmt: skip
 
 
 def _note(nth: int, event: Happened) -> Note:
@@ -178,9 +212,10 @@ def _results(opened: Sequence[Opened], applied: Applied) -> Iterator[Matched]:
     for each in opened:
         events = mine[each.taken.id]
         waiting = sum(nth in applied.early for nth, _ in events)
+        nobodys = sum(one.message is not None and nth not in applied.found for nth, one in events)
         new = [one.told.status for nth, one in events if nth in applied.fresh]
-        state = _state(each, waiting)
-        yield Matched(each.taken.id, state, len(new), len(events) - len(new) - waiting, waiting, tuple(new))
+        state, known = _state(each, waiting), len(events) - len(new) - waiting
+        yield Matched(each.taken.id, state, len(new), known, waiting + nobodys, tuple(new))
 
 
 def _state(opened: Opened, waiting: int) -> str:

@@ -15,12 +15,14 @@ import orjson
 from dripdrop.rules import inbound, mailbox, threads
 from dripdrop.rules.feedback import Feedback, InboundMessage, Status
 from dripdrop.rules.inbound import Read
+from dripdrop.rules.recipients import ANSWERED_PLAINLY, MAX_LENGTH, normalize
 from dripdrop.rules.redaction import evidence
 from dripdrop.rules.threads import Candidate
 
 BACK_AT = time(9)
 LONGEST = 500
 LONGEST_REPLY = 20_000
+_OF_PEOPLE: frozenset[Status] = frozenset({"replied", "unsubscribed", "resubscribed"})
 _AS_FEEDBACK: Mapping[str, Status] = {
     "unsubscribe": "unsubscribed", "resubscribe": "resubscribed", "complaint": "complained", "bounce": "bounced",
 }  # fmt: skip
@@ -107,6 +109,14 @@ def of_message(message: InboundMessage, *, channel: str, provider: str, received
         whole.in_reply_to, whole.references, whole.replies_to or _named_by_host(whole), provider=provider
     )
     yield Heard(key, _told(whole, read, received), candidates, whole.provider_message_id, whole.message_id, whole, read)
+
+
+def speaks_from(heard: Heard, channel: str) -> str | None:
+    """The address, normalized, of somebody who answers there without naming what; None where that is not possible."""
+    told = heard.told
+    if channel not in ANSWERED_PLAINLY or told.status not in _OF_PEOPLE or heard.waits or not told.recipient:
+        return None
+    return normalize(channel, told.recipient[:MAX_LENGTH]) or None
 
 
 def back_at(read: Read, zone: str) -> datetime | None:

@@ -14,6 +14,9 @@ from dripdrop.errors import Invalid
 
 MAX_LENGTH = 2048
 
+# Where people answer without naming what they answer: what was sent to them last is meant.
+ANSWERED_PLAINLY = frozenset({"sms", "whatsapp", "telegram", "slack"})
+
 _PHONE_CHANNELS = frozenset({"sms", "whatsapp"})
 _ADDRESS = re.compile(
     r"(?<![\w.!#$%&'*+/=?^`{|}~-])[\w.!#$%&'*+/=?^`{|}~-]{1,64}@(?:[\w-]{1,63}\.){1,20}[^\W\d_][\w-]{1,62}(?![\w@-])"

@@ -31,6 +31,18 @@ class Sought:
 
 
 @dataclass(frozen=True, slots=True)
+class Spoke:
+    """Somebody who wrote to this adapter at that moment, quoting nothing; the address as `normalize` spells it."""
+
+    nth: int
+    adapter: UUID
+    tenant: str
+    channel: str
+    address: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Note:
     """A row of message_events about to be written, once for each (adapter, key)."""
 
@@ -66,6 +78,23 @@ def correlate(sought: Sequence[Sought]) -> Flow[dict[int, Row]]:
         opens=[one.nth for one in sought if one.opens],
     )
     return {row["nth"]: row for row in rows}
+
+
+def answered(spoke: Sequence[Spoke]) -> Flow[dict[int, list[UUID]]]:
+    """What each was sent last, by their number: an execution for each person at the address, newest first."""
+    rows = yield from SQL.all(
+        "answered",
+        nth=[each.nth for each in spoke],
+        adapters=[each.adapter for each in spoke],
+        tenants=[each.tenant for each in spoke],
+        channels=[each.channel for each in spoke],
+        recipients=[each.address for each in spoke],
+        moments=[each.at for each in spoke],
+    )
+    found: dict[int, list[UUID]] = {}
+    for row in rows:
+        found.setdefault(row["nth"], []).append(row["execution_id"])
+    return found
 
 
 def take_in(now: datetime, notes: Sequence[Note]) -> Flow[set[int]]:

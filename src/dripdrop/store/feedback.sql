@@ -42,6 +42,36 @@ select f.nth, f.id as execution_id, f.tenant_key, f.enrollment_id, f.state, f.li
     select min(m.occurred_at) as at from dripdrop.message_events m
      where f.nth = any(%(opens)s::integer[]) and m.step_execution_id = f.id and m.event_type = 'delivered') arrived on true;
 
+-- name: answered
+-- What these addresses were sent before something came from there, newest first, one row a person: through this adapter
+-- before another of the tenant's; a global adapter knows whoever it sent for. What was refused reached nobody.
+with given as materialized (
+    select * from unnest(%(nth)s::integer[], %(adapters)s::uuid[], %(tenants)s::text[], %(channels)s::text[],
+        %(recipients)s::text[], %(moments)s::timestamptz[]) as g(nth, adapter, tenant, channel, recipient, at)
+), sent as (
+    select g.nth, g.channel, g.adapter, a.*
+      from given g
+     cross join lateral (
+        select d.execution_id, d.adapter_id, d.started_at from dripdrop.delivery_attempts d
+         where d.recipient = g.recipient and strpos(d.recipient, '@') = 0 and strpos(d.recipient, '/') = 0
+           and d.started_at <= g.at and (d.outcome is null or d.outcome in ('succeeded', 'unknown'))
+           and (d.tenant_key = g.tenant or (g.tenant = '' and d.adapter_id = g.adapter))
+         order by d.started_at desc
+         limit 100) a
+), people as (
+    select distinct on (s.nth, e.tenant_key, e.subscriber_type, e.subscriber_id)
+           s.nth, s.execution_id, s.started_at, s.adapter_id is not distinct from s.adapter as through
+      from sent s
+     cross join lateral (
+        select q.enrollment_id, q.step_id from dripdrop.execution_queue q where q.id = s.execution_id
+        union all
+        select h.enrollment_id, h.step_id from dripdrop.execution_history h where h.id = s.execution_id) x
+      join dripdrop.steps st on st.id = x.step_id and st.channel = s.channel
+      join dripdrop.enrollments e on e.id = x.enrollment_id
+     order by s.nth, e.tenant_key, e.subscriber_type, e.subscriber_id, through desc, s.started_at desc, s.execution_id desc
+)
+select p.nth, p.execution_id from people p order by p.nth, p.through desc, p.started_at desc, p.execution_id desc;
+
 -- name: take_in
 -- Each event once per adapter: of two that tell the same at the same time the second waits for the first, and finds it.
 with given as materialized (
