@@ -8,7 +8,7 @@ import signal
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -21,7 +21,7 @@ from dripdrop.engine.runtime import BUILT_IN_SCHEDULER, Runtime
 from dripdrop.engine.worker import Worker
 from dripdrop.errors import BadSettings, Finding, Invalid
 from dripdrop.hooks.http import Endpoints
-from dripdrop.operations import hooking, reporting
+from dripdrop.operations import hooking, unsubscribing
 from dripdrop.operations.consequences import Policy
 from dripdrop.rendering import wire
 from dripdrop.rules import links
@@ -31,7 +31,7 @@ from dripdrop.services import external, hook_tests, judging, previewing, sending
 from dripdrop.services.hook_tests import Tried
 from dripdrop.services.receiving import Received, Receiver
 from dripdrop.store import hooks, schema
-from dripdrop.store.adapters import Adapter, credentials
+from dripdrop.store.adapters import Adapter
 from dripdrop.store.hooks import Hook
 from dripdrop.store.scope import Scope
 
@@ -109,11 +109,7 @@ class Work:
             raise
 
     async def check_adapter(self, adapter: Adapter) -> str | None:
-        runtime = self.runtime()
-        provider = runtime.provider(adapter)
-        config = {**adapter.config, **credentials(adapter, self.core.vault()), "now": sending.utc_now(self.core.clock)}
-        timeout = self.core.config().adapter_timeout_seconds
-        return await sending.check_adapter(runtime.speaker, provider, config, timeout=timeout)
+        return await self.runtime().check(adapter, sending.utc_now(self.core.clock))
 
     async def test_hook(self, hook: Hook, data: Mapping[str, Any]) -> tuple[Tried, Mapping[str, Any]]:
         """What came of it, and what may be kept of that."""
@@ -143,16 +139,8 @@ class Work:
             config = await runtime.with_token(adapter, runtime.call_config(adapter, now, runtime.config().public_url))
         except TokenError as error:
             return Rejected(error.kind, "adapter", detail={"reason": "token", "why": error.reason})
-        return await sending.send_test(
-            runtime.speaker,
-            runtime.provider(adapter),
-            adapter,
-            config,
-            made.message,
-            version=version,
-            step=step,
-            timeout=self.core.config().adapter_timeout_seconds,
-        )
+        delivery = sending.test_delivery(adapter, made.message, version=version, step=step)
+        return await runtime.send(runtime.provider(adapter), adapter, delivery, config)
 
     def preview(
         self, now: datetime, version: Any, step: Any, adapter: Any, person: Any, wishes: previewing.Wishes
@@ -241,16 +229,9 @@ class Work:
             raise BadSettings(
                 "There is no public address to unsubscribe at.", cure="Set DRIPDROP_PUBLIC_URL.", code="public_url"
             )
-        if isinstance(execution, UUID):
-            execution = self.core.database.run(lambda now: reporting.execution(now, scope, execution))
-        token = links.unsubscribe_token(
-            self._secret(),
-            tenant_key=scope.tenant,
-            channel=execution.channel,
-            recipient=normalize(execution.channel, execution.recipient or ""),
-            execution=str(execution.id),
-        )
-        return f"{base.rstrip('/')}/u/{token}"
+        one: UUID = execution if isinstance(execution, UUID) else execution.id
+        named = self.core.database.run(lambda now: unsubscribing.named(now, scope, one))
+        return f"{base.rstrip('/')}/u/{links.unsubscribe_token(self._secret(), **asdict(named))}"
 
     async def close(self) -> None:
         """Close what the running loop holds."""

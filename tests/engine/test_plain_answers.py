@@ -192,7 +192,7 @@ async def test_what_was_sent_after_a_reply_came_in_is_not_what_it_answers(world:
     await world.drip.webhooks.receive("twilio", adapter, method="POST", url=url, headers=headers, body=body)
     world.clock.advance(minutes=5)
     second = (await world.drip.enroll("offers", subscriber=("user", 42), data={"sms": ANN})).id
-    await world.drip.dispatch((await world.first(second)).id)
+    await world.drip.executions.dispatch((await world.first(second)).id)
     assert (await world.first(second)).state == "sent"
     await world.drip.run_due()
     assert [await world.state(each) for each in (first, second)] == ["paused", "active"]

@@ -13,6 +13,7 @@ from dripdrop.rules.redaction import REDACTED, evidence, is_secret_key
 _KINDS = frozenset(get_args(Kind))
 _CAUSES = frozenset(get_args(Cause))
 _LONGEST_ID = 998
+_LONGEST_SAYING = 500
 _SHORTEST_SECRET = 6
 _PERSONAL = (re.compile(r"[^\s<>\"'(),;:=]{1,64}@[^\s<>\"'(),;:]{1,253}"), re.compile(r"\+\d{7,15}\b"))
 
@@ -40,6 +41,12 @@ def kept(detail: Any, config: Mapping[str, Any] | None = None) -> Mapping[str, A
         return _without(found, secrets) if secrets else found
     except Exception as error:
         return {"reason": "detail_unreadable", "exception": type(error).__name__}
+
+
+def said(text: str, config: Mapping[str, Any]) -> str:
+    """A sentence of an adapter as it may be shown: one line, short, without the secrets of `config`."""
+    line = " ".join(str(_without(text.replace("\0", ""), list(_secrets(config)))).split())
+    return line[:_LONGEST_SAYING]
 
 
 def _known(outcome: Rejected) -> bool:

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any, TypeAlias
 
 from dripdrop.channels.answers import unfit
-from dripdrop.channels.checking import checked, kept
+from dripdrop.channels.checking import checked, kept, said
 from dripdrop.channels.http import Sender
 from dripdrop.channels.leaving import LeaseLost, about_to_leave, watch
 from dripdrop.channels.sessions import Held, NotOpened, Sessions
@@ -45,6 +45,7 @@ from dripdrop.rules.urls import why_blocked
 AnyProvider: TypeAlias = Provider | HttpProvider | SessionProvider
 Way: TypeAlias = Callable[[Delivery, Config, float], Awaitable[Any]]
 
+REFUSED = "It refused the credentials (401)"
 CONNECTIONS = 10
 THREADS = 32
 # Made anew for each call, so they say nothing about which connection fits.
@@ -116,17 +117,43 @@ class Speaker:
         return answer if isinstance(answer, NotFound) else CannotTell({"reason": "nonsense"})
 
     async def check(self, provider: AnyProvider, config: Config, *, timeout: float) -> str | None:
-        """Ask the provider whether this adapter would work; None is well, a text says what is wrong.
+        """Ask the provider whether this adapter would work; None is well, a text says what is wrong. Raises nothing.
 
         A provider answers with `check(config)`, or with the pair `check_request(config)` and `checked(response)`.
+        An answer of 401 is named as such, whatever the provider reads in it.
         """
         try:
-            answer = await self._ask(provider, ("check", "check_request", "checked"), (config,), timeout)
+            async with asyncio.timeout(timeout):
+                answer = await self._checked(provider, config, timeout)
         except NotImplementedError:
             return None
+        except TimeoutError:
+            return f"It did not answer within {timeout:g} seconds."
+        except (NotSent, MaybeSent) as error:
+            return f"It could not be asked: {error.reason}."
+        except DripDropError as error:
+            return said(f"It could not be asked: {error}", config)
+        except asyncio.CancelledError:
+            if _ours_to_obey():
+                raise
+            return "It could not be asked: its adapter raised CancelledError."
         except (Exception, SystemExit) as error:
-            return f"It could not be asked: {getattr(error, 'reason', None) or type(error).__name__}."
-        return None if answer is None else str(answer)[:500]
+            return f"It could not be asked: its adapter raised {type(error).__name__}."
+        if answer is None or isinstance(answer, str):
+            return None if answer is None else said(answer, config)
+        return f"Its adapter answered with {type(answer).__name__} instead of a text."
+
+    async def _checked(self, provider: Any, config: Config, timeout: float) -> Any:
+        if getattr(provider, "check", None) is not None:
+            return await self._ask(provider, ("check", "check_request", "checked"), (config,), timeout)
+        request, read = (getattr(provider, name, None) for name in ("check_request", "checked"))
+        if request is None or read is None:
+            raise NotImplementedError
+        response = await self._sender.send(request(config), timeout=timeout)
+        answer = read(response)
+        if response.status != 401:
+            return answer
+        return f"{REFUSED}: {answer}" if isinstance(answer, str) and answer else f"{REFUSED}."
 
     async def aclose(self) -> None:
         """Close the sessions and let the threads go."""

@@ -9,11 +9,12 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from dripdrop.channels.deliver import Speaker, doubt
+from dripdrop import clock
+from dripdrop.channels.deliver import REFUSED, Speaker, doubt
 from dripdrop.channels.http import Sender
 from dripdrop.channels.tokens import Tokens
 from dripdrop.config import Config
-from dripdrop.contracts import Scheduler
+from dripdrop.contracts import Scheduler, TokenError
 from dripdrop.engine import linking
 from dripdrop.errors import DripDropError
 from dripdrop.hooks.asking import Hooks
@@ -24,8 +25,8 @@ from dripdrop.rules import links, windows
 from dripdrop.rules.answers import Subject
 from dripdrop.rules.claim import Claim
 from dripdrop.rules.facts import NOTHING
-from dripdrop.rules.message import AdapterRef, Email, Message
-from dripdrop.rules.outcome import Neither, OnDoubt, Rejected
+from dripdrop.rules.message import AdapterRef, Delivery, Email, Message
+from dripdrop.rules.outcome import Neither, OnDoubt, Outcome, Rejected
 from dripdrop.rules.recipients import ANSWERED_PLAINLY, MAX_LENGTH, normalize
 from dripdrop.store import adapters
 from dripdrop.store.adapters import Adapter
@@ -107,12 +108,70 @@ class Runtime:
         place = f"{public_url.rstrip('/')}/webhooks/{adapter.provider}/{adapter.id}"
         return {"webhook_url": place, **known[1], "now": now}
 
-    async def with_token(self, adapter: Adapter, config: Mapping[str, Any]) -> Mapping[str, Any]:
+    async def with_token(
+        self, adapter: Adapter, config: Mapping[str, Any], *, timeout: float | None = None
+    ) -> Mapping[str, Any]:
         """The config with the token of the adapter's `token_source`, where it names one; raises `TokenError`."""
         if "token_source" not in config:
             return config
-        seconds = self.config().adapter_timeout_seconds
+        seconds = self.config().adapter_timeout_seconds if timeout is None else timeout
         return {**config, "token": await self.tokens.token(ref_of(adapter), config, timeout=seconds)}
+
+    async def with_another_token(
+        self, adapter: Adapter, config: Mapping[str, Any], *, timeout: float
+    ) -> Mapping[str, Any] | None:
+        """The config after its token was refused: with one fetched anew; None where there is no other one in time."""
+        if "token" not in config:
+            return None
+        self.tokens.evict(adapter.id, config["token"])
+        if timeout <= 0:
+            return None
+        try:
+            fresh = await self.with_token(adapter, config, timeout=timeout)
+        except TokenError:
+            return None
+        return fresh if fresh["token"] != config["token"] else None
+
+    async def send(
+        self,
+        provider: Any,
+        adapter: Adapter,
+        delivery: Delivery,
+        config: Mapping[str, Any],
+        guard: Callable[[], bool] | None = None,
+    ) -> Outcome:
+        """One call to the provider, or two: who refuses a token has sent nothing, and is asked once more with another.
+
+        Both have the time of one. Raises nothing but the caller's own cancellation.
+        """
+        seconds = self.config().adapter_timeout_seconds
+        if "token" not in config:
+            return await self.speaker.send(provider, delivery, config, timeout=seconds, guard=guard)
+        ends = clock.monotonic() + seconds
+        outcome = await self.speaker.send(provider, delivery, config, timeout=seconds, guard=guard)
+        if not _unauthorized(outcome):
+            return outcome
+        fresh = await self.with_another_token(adapter, config, timeout=ends - clock.monotonic())
+        left = ends - clock.monotonic()
+        if fresh is None or left <= 0:
+            return outcome
+        outcome = await self.speaker.send(provider, delivery, fresh, timeout=left, guard=guard)
+        if _unauthorized(outcome):
+            self.tokens.evict(adapter.id, fresh["token"])
+        return outcome
+
+    async def check(self, adapter: Adapter, now: datetime) -> str | None:
+        """Would a send through this adapter be taken? Asked as a send is; None is well, a text says what is wrong."""
+        seconds, provider = self.config().adapter_timeout_seconds, self.provider(adapter)
+        try:
+            config = await self.with_token(adapter, self.call_config(adapter, now, self.config().public_url))
+        except TokenError as error:
+            return f"It has no token: {error.reason}."
+        wrong = await self.speaker.check(provider, config, timeout=seconds)
+        if wrong is None or not wrong.startswith(REFUSED):
+            return wrong
+        fresh = await self.with_another_token(adapter, config, timeout=seconds)
+        return wrong if fresh is None else await self.speaker.check(provider, fresh, timeout=seconds)
 
     def render(self, claim: Claim, adapter: Adapter, config: Config) -> Message:
         """The message of a claim: by the recipe while the provider may have it, else anew; raises Invalid."""
@@ -229,6 +288,10 @@ class Runtime:
             if key in own:
                 return windows.parse(own[key])
         return windows.parse(config.quiet_hours(claim.step.channel))
+
+
+def _unauthorized(outcome: Outcome) -> bool:
+    return isinstance(outcome, Rejected) and outcome.detail.get("status") == 401
 
 
 def ref_of(adapter: Adapter) -> AdapterRef:

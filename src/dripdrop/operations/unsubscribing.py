@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from dripdrop.operations import suppressing
+from dripdrop.errors import Invalid
+from dripdrop.operations import reporting, suppressing
 from dripdrop.rules import links
 from dripdrop.rules.lifecycle import ENROLLMENT
-from dripdrop.rules.recipients import needle, spoken_of
+from dripdrop.rules.recipients import needle, normalize, spoken_of
 from dripdrop.store import enrollments, feedback, sequences, suppressions
 from dripdrop.store.enrollments import Leaving
 from dripdrop.store.flow import Flow, Row
@@ -45,6 +46,19 @@ def unsubscribe(
             now, scope, token.channel, token.recipient, "unsubscribe", source=ONE_CLICK, topic=topic or None
         )
     )
+
+
+def named(now: datetime, scope: Scope, execution: UUID) -> Flow[links.Unsubscribe]:
+    """What the link of an execution's message names: its recipient, its sequence, and the sequence's topic.
+
+    Raises NotFound, and Invalid (`missing_recipient`) while nobody knows whom it goes to.
+    """
+    found = yield from reporting.execution(now, scope, execution)
+    row = yield from suppressions.execution(scope, execution)
+    if not found.recipient or not found.channel or row is None:
+        raise Invalid("Nobody knows yet whom it goes to.", cure="Ask once it is on its way.", code="missing_recipient")
+    recipient, sequence = normalize(found.channel, found.recipient), str(row["sequence_id"])
+    return links.Unsubscribe(scope.tenant, found.channel, recipient, sequence, str(execution), _topic(row) or None)
 
 
 def _of_execution(scope: Scope, token: links.Unsubscribe) -> Flow[Row | None]:

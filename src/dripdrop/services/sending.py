@@ -1,4 +1,4 @@
-"""Does this adapter work, and may I have a message to myself?"""
+"""What goes out when somebody asks for a message to themselves?"""
 
 from __future__ import annotations
 
@@ -7,28 +7,16 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from dripdrop.channels.deliver import Speaker
 from dripdrop.errors import Invalid
 from dripdrop.rules.definition import Step, Version
 from dripdrop.rules.message import AdapterRef, Delivery, Email, EnrollmentRef, Message, StepRef
-from dripdrop.rules.outcome import Outcome
 from dripdrop.store.adapters import Adapter
 
 
-async def send_test(
-    speaker: Speaker,
-    provider: Any,
-    adapter: Adapter,
-    config: Mapping[str, Any],
-    message: Message,
-    *,
-    version: Version,
-    step: Step,
-    timeout: float,
-) -> Outcome:
-    """Send one message for real, outside every enrollment: no execution, no history, no counters."""
+def test_delivery(adapter: Adapter, message: Message, *, version: Version, step: Step) -> Delivery:
+    """One message to be sent for real, outside every enrollment: no execution, no history, no counters."""
     to = message.to[0].email if isinstance(message, Email) else str(getattr(message, "to", "") or "test")
-    delivery = Delivery(
+    return Delivery(
         one := uuid4(),
         f"test:{one}",
         message,
@@ -38,12 +26,6 @@ async def send_test(
         AdapterRef(adapter.id, adapter.name, adapter.channel, adapter.provider),
         adapter.tenant_key,
     )
-    return await speaker.send(provider, delivery, config, timeout=timeout)
-
-
-async def check_adapter(speaker: Speaker, provider: Any, config: Mapping[str, Any], *, timeout: float) -> str | None:
-    """Ask the provider whether these settings work: None is good, text says what is wrong."""
-    return await speaker.check(provider, config, timeout=timeout)
 
 
 def addressed_to(data: Mapping[str, Any], step: Step, to: str) -> dict[str, Any]:

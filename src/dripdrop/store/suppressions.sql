@@ -140,7 +140,7 @@ select h.id, h.tenant_key, h.channel, h.recipient_normalized, h.topic, h.action,
 
 -- name: execution
 -- What an unsubscribe link names: the execution's enrollment, and whether its sequence is of the transactional class.
-select x.id, x.enrollment_id, e.state as enrollment_state, e.subscriber_type, e.subscriber_id, x.adapter_id,
+select x.id, x.enrollment_id, e.state as enrollment_state, e.subscriber_type, e.subscriber_id, x.adapter_id, e.sequence_id,
        coalesce(v.config ->> 'class', '') = 'transactional' as transactional, coalesce(v.config ->> 'topic', '') as topic
   from (select q.id, q.enrollment_id, q.adapter_id from dripdrop.execution_queue q
          where q.id = %(execution)s::uuid and q.tenant_key = %(tenant)s::text
