@@ -162,6 +162,7 @@ class SessionProvider(Protocol):
 #   on_doubt: OnDoubt                                     default Neither()
 #   check(config) -> None | str                           asks the provider; text says what is wrong
 #   find(delivery, config) -> Accepted | NotFound | CannotTell
+#   seen_as(delivery, accepted, config) -> str | None     the Message-ID of an e-mail as its readers see it
 # or, for a provider of pure functions, the pairs check_request(config) and checked(response),
 # find_request(delivery, config) and found(response).
 

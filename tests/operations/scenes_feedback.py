@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -10,8 +11,10 @@ from tests.operations.desk import NOW
 from tests.operations.scenes import DUE, Stage, known, reading, scene
 
 from dripdrop.operations import (
+    authoring,
     calling,
     consequences,
+    delivering,
     ingesting,
     keeping,
     matching,
@@ -24,7 +27,7 @@ from dripdrop.operations.consequences import Happened, Policy
 from dripdrop.operations.matching import Opened
 from dripdrop.rules import inbound, links, threads
 from dripdrop.rules.feedback import Feedback, InboundMessage
-from dripdrop.rules.heard import Heard
+from dripdrop.rules.heard import Heard, of_message
 from dripdrop.rules.outcome import Accepted, Unknown
 from dripdrop.store import feedback, inbox
 from dripdrop.store.scope import GLOBAL
@@ -118,6 +121,21 @@ def _(stage: Stage) -> Any:
     return lambda: matching.take_in(LATER, [Opened(taken, events)], Policy())
 
 
+@scene("matching.take_in", "a STOP that quotes nothing, while its message is on the wire")
+def _(stage: Stage) -> Any:
+    sms = {"channel": "sms", "body": "Hello"}
+    stage.do(authoring.apply(NOW, GLOBAL, {"sequence": "onboarding", "name": "Onboarding", "steps": {"hello": sms}}))
+    stage.enroll(1)
+    worker = stage.worker()
+    (judged,) = stage.claim(worker)
+    stage.do(delivering.open(DUE, worker, [replace(stage.opening(judged.claim), recipient="+14155550123")]))
+    stored(stage)
+    (taken,) = stage.do(matching.claim(LATER))
+    message = InboundMessage("+14155550123", "+14155550100", text="STOP", provider_message_id="SM1")
+    texts = list(of_message(message, channel="sms", provider="twilio", received=LATER))
+    return lambda: matching.take_in(LATER, [Opened(replace(taken, channel="sms"), texts)], TELLS)
+
+
 @scene("matching.apply")
 def _(stage: Stage) -> Any:
     execution = stage.closed(Accepted("m"))
@@ -206,6 +224,12 @@ def _(stage: Stage) -> Any:
     stage.enroll()
     token = links.Unsubscribe("", "email", "person-1@example.org", "onboarding", topic="news")
     return lambda: unsubscribing.unsubscribe(DUE, token)
+
+
+@reading("unsubscribing.named")
+def _(stage: Stage) -> Any:
+    execution = stage.closed(Accepted("m"))
+    return lambda: unsubscribing.named(DUE, GLOBAL, execution)
 
 
 @scene("keeping.prune")

@@ -8,11 +8,13 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from tests.web.posting import config
 
 from dripdrop import AsyncDripDrop, DripDrop
 from dripdrop.channels.local import list_messages
 from dripdrop.engine import rescuer
+from dripdrop.errors import Invalid, NotFound
 from dripdrop.rules import links
 from dripdrop.testing import FrozenClock
 
@@ -39,9 +41,23 @@ def test_the_link_of_a_message_carries_its_topic(database_url: str, tmp_path: Pa
         assert (said.recipient, said.topic) == ("ann@example.org", "news")
         assert said.sequence
         assert said.execution
+        (sent,) = drip.executions.list(state="sent")
+        assert drip.unsubscribe_url(sent) == drip.unsubscribe_url(sent.id) == f"https://shop.example/u/{token}"
         ours = drip.unsubscribe_token(channel="email", recipient="Ann@example.org", sequence="news", topic="news")
         own = links.read_unsubscribe(ours, drip._core.config().secrets())
         assert (own.recipient, own.sequence, own.topic) == ("ann@example.org", "news", "news")
+
+
+def test_what_is_not_on_its_way_yet_has_no_link(database_url: str) -> None:
+    with DripDrop(database_url, config=config(), clock=FrozenClock(NOON)) as drip:
+        drip.sequences.apply(NEWS)
+        drip.enroll("news", subscriber=("user", "ann"), data={"email": "ann@example.org"})
+        (waiting,) = drip.executions.list(state="scheduled")
+        with pytest.raises(Invalid) as refused:
+            drip.unsubscribe_url(waiting)
+        assert refused.value.code == "missing_recipient"
+        with pytest.raises(NotFound):
+            drip.for_tenant("acme").unsubscribe_url(waiting)
 
 
 def rows() -> list[dict[str, Any]]:

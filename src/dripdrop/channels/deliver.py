@@ -40,13 +40,17 @@ from dripdrop.rules.outcome import (
     Rejected,
     Unknown,
 )
+from dripdrop.rules.threads import bare
 from dripdrop.rules.urls import why_blocked
 
 AnyProvider: TypeAlias = Provider | HttpProvider | SessionProvider
 Way: TypeAlias = Callable[[Delivery, Config, float], Awaitable[Any]]
+SeenAs: TypeAlias = Callable[[Delivery, Accepted, Config], "str | None"]
+Known: TypeAlias = tuple[Any, Way, "SeenAs | None"]
 
 REFUSED = "It refused the credentials (401)"
 CONNECTIONS = 10
+_LONGEST_ID = 998
 THREADS = 32
 # Made anew for each call, so they say nothing about which connection fits.
 _PER_CALL = frozenset(("now", "url", "method", "token", "documents"))
@@ -61,7 +65,7 @@ class Speaker:
         self._threads = threads
         self._executor: ThreadPoolExecutor | None = None
         # The provider is kept beside its way: an id is only unique while its object lives.
-        self._ways: dict[int, tuple[Any, Way]] = {}
+        self._ways: dict[int, Known] = {}
 
     async def send(
         self,
@@ -95,7 +99,10 @@ class Speaker:
             raise
         except BaseException as error:  # an adapter's SystemExit must not end the worker
             return Unknown({"reason": "adapter_raised", "exception": type(error).__name__})
-        return checked(outcome, config)
+        outcome = checked(outcome, config)
+        if known[2] is not None and isinstance(outcome, Accepted):
+            return _seen(known[2], delivery, outcome, config)
+        return outcome
 
     async def find(self, provider: AnyProvider, delivery: Delivery, config: Config, *, timeout: float) -> Found:
         """Ask the provider whether it has this delivery; every trouble is `CannotTell`.
@@ -162,7 +169,7 @@ class Speaker:
             self._executor.shutdown(wait=False, cancel_futures=True)
             self._executor = None
 
-    def _learn(self, provider: Any) -> tuple[Any, Way]:
+    def _learn(self, provider: Any) -> Known:
         if hasattr(provider, "open_session"):
             way: Way = partial(self._by_session, provider)
         elif hasattr(provider, "request") and hasattr(provider, "outcome"):
@@ -171,7 +178,7 @@ class Speaker:
             way = partial(_awaited, provider.deliver)
         else:
             way = partial(self._in_thread, provider.deliver)
-        self._ways[id(provider)] = (provider, way)
+        self._ways[id(provider)] = (provider, way, getattr(provider, "seen_as", None))
         return self._ways[id(provider)]
 
     async def _by_http(self, provider: HttpProvider, delivery: Delivery, config: Config, timeout: float) -> Any:
@@ -292,6 +299,17 @@ def _read(provider: HttpProvider, response: HttpResponse) -> Any:
     except Exception as error:
         raised = {"reason": "adapter_raised", "exception": type(error).__name__, "status": response.status}
         return Unknown(raised)
+
+
+def _seen(seen_as: SeenAs, delivery: Delivery, outcome: Accepted, config: Config) -> Accepted:
+    """With the Message-ID that its readers see; what an adapter says wrong of it changes nothing: accepted it stays."""
+    try:
+        named = bare(seen_as(delivery, outcome, config) or "")
+    except Exception:
+        return outcome
+    if not named or len(named) > _LONGEST_ID or not named.isascii() or not named.isprintable() or " " in named:
+        return outcome
+    return Accepted(outcome.provider_message_id, {**outcome.meta, "message_id": f"<{named}>"})
 
 
 def _stale(held: Held, outcome: Any) -> bool:

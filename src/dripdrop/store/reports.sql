@@ -26,7 +26,9 @@ select p.id, p.tenant_key, p.enrollment_id, p.step_id, p.visit, p.kind, p.of_id,
        p.attempt, p.refusals, p.retries, case when isfinite(p.due_at) then p.due_at end as scheduled_for,
        st.key as step, st.name as step_name, st.channel, sq.key as sequence, e.subscriber_type, e.subscriber_id,
        coalesce(p.adapter_id, last.adapter_id) as adapter_id, last.recipient, last.provider_message_id,
-       own.key as out_message_id, told.status as delivery_status
+       coalesce(own.key, case when st.channel = 'email' and strpos(last.provider_message_id, '@') > 0
+                              then '<' || trim(both '<>' from last.provider_message_id) || '>' end) as out_message_id,
+       told.status as delivery_status
   from picked p
   join dripdrop.enrollments e on e.id = p.enrollment_id
   join dripdrop.sequences sq on sq.id = e.sequence_id

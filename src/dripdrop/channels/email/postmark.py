@@ -20,7 +20,7 @@ from dripdrop.channels.answers import by_status, json_of, retry_after, saying
 from dripdrop.channels.bodies import child, moment, string
 from dripdrop.channels.email.inbound import bare, from_headers
 from dripdrop.channels.email.mail import Mail, add_options, base64_of, mailbox, mailboxes, unsupported
-from dripdrop.channels.email.provider import EmailProvider, base_url, event_key
+from dripdrop.channels.email.provider import KeepsOurId, base_url, event_key
 from dripdrop.contracts import DELIVERY_KEY, Config, Delivery, HttpRequest, HttpResponse
 from dripdrop.rules.feedback import Feedback, InboundMessage, Severity, Status
 from dripdrop.rules.message import Attachment
@@ -60,7 +60,7 @@ _RECORDS: Mapping[str, Status] = {"Delivery": "delivered", "Open": "opened", "Cl
 _TIMES = ("DeliveredAt", "BouncedAt", "ReceivedAt", "ChangedAt")
 
 
-class PostmarkProvider(EmailProvider):
+class PostmarkProvider(KeepsOurId):
     """Postmark's e-mail API.
 
     Credentials: `api_key` (the server token); for webhooks `webhook_basic_auth` (`user:password`, as in the webhook's

@@ -58,6 +58,14 @@ class EmailProvider:
         ]
 
 
+class KeepsOurId(EmailProvider):
+    """A base for those that leave our Message-ID as it is, and answer with an id of another kind."""
+
+    def seen_as(self, delivery: Delivery, outcome: Accepted, config: Config) -> str | None:
+        """The Message-ID that readers see, and that their replies name."""
+        return getattr(delivery.message, "message_id", None)
+
+
 def base_url(config: Config, default: str) -> str:
     """The API's address: the adapter's `base_url` (another region, a recorder in tests), else the usual one."""
     return str(config.get("base_url") or default).rstrip("/")

@@ -29,7 +29,7 @@ from dripdrop.channels.answers import by_status, json_of, retry_after, saying
 from dripdrop.channels.bodies import moment, string
 from dripdrop.channels.email.inbound import bare, from_headers, header_block
 from dripdrop.channels.email.mail import Mail, add_options, base64_of
-from dripdrop.channels.email.provider import EmailProvider, base_url, event_key
+from dripdrop.channels.email.provider import KeepsOurId, base_url, event_key
 from dripdrop.contracts import DELIVERY_KEY, Config, HttpRequest, HttpResponse
 from dripdrop.rules.feedback import Feedback, InboundMessage, Severity, Status
 from dripdrop.rules.message import Address, Attachment
@@ -67,7 +67,7 @@ _DROPS: Mapping[str, tuple[Status, Severity | None]] = {
 }
 
 
-class SendGridProvider(EmailProvider):
+class SendGridProvider(KeepsOurId):
     """SendGrid's v3 mail/send.
 
     Credentials: `api_key`; for webhooks `webhook_public_key` (as the console shows it, a PEM, or a raw point; a text

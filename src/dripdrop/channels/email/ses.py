@@ -23,10 +23,10 @@ from dripdrop.channels.bodies import child, string
 from dripdrop.channels.email import raw, ses_events
 from dripdrop.channels.email.mail import Mail, add_options, unsupported
 from dripdrop.channels.email.provider import EmailProvider, event_key
-from dripdrop.contracts import DELIVERY_KEY, Config, HttpRequest, HttpResponse, Verified, WebhookRequest
+from dripdrop.contracts import DELIVERY_KEY, Config, Delivery, HttpRequest, HttpResponse, Verified, WebhookRequest
 from dripdrop.rules.feedback import Feedback, InboundMessage
 from dripdrop.rules.message import Address
-from dripdrop.rules.outcome import Neither, Outcome, Rejected
+from dripdrop.rules.outcome import Accepted, Neither, Outcome, Rejected
 
 _SEND = "/v2/email/outbound-emails"
 _OURS = ("Content", "Destination", "FromEmailAddress", "ReplyToAddresses", "EmailTags")
@@ -63,6 +63,15 @@ class SesProvider(EmailProvider):
 
     def message_id(self, response: HttpResponse, answer: Mapping[str, Any]) -> str | None:
         return string(answer, "MessageId")
+
+    def seen_as(self, delivery: Delivery, outcome: Accepted, config: Config) -> str | None:
+        """SES writes a Message-ID of its own over ours: its id, at a domain of its region.
+
+        https://docs.aws.amazon.com/ses/latest/dg/header-fields.html
+        """
+        region = str(config.get("region") or "")
+        domain = "email.amazonses.com" if region == "us-east-1" else f"{region}.amazonses.com"
+        return f"{outcome.provider_message_id}@{domain}" if outcome.provider_message_id and region else None
 
     def refusal(self, response: HttpResponse, answer: Mapping[str, Any]) -> Outcome:
         name = aws.error_name(response)
