@@ -96,13 +96,13 @@ class Cast:
             Floor("floor_bare", WORLDS["floor_bare"], "bare"),
         ]
         one = [self.ours("noop"), self.ours("noop_gated"), self.ours("three"), self._peer("pgqueuer")]
-        letters = [self.ours("email"), self.ours("email_gated"), self.ours("smtp")]
-        letters += [self._script("plain_handler", "dripdrop", "plain", "plain_handler")]
+        letters = [self.ours("email"), self._script("plain_handler", "dripdrop", "plain", "plain_handler")]
+        two = [self.ours("noop", 2), self._peer("pgqueuer", 2), self.ours("email", 2)]
         if not quick:
             one += [self.ours("shuffled"), self._peer("oban"), self._peer("procrastinate")]
+            letters += [self.ours("email_gated"), self.ours("smtp")]
             letters += [self._script("django_drip", "django_drip", "django_drip", "django_drip")]
-        two = [self.ours("noop", 2), self.ours("noop_gated", 2), self._peer("pgqueuer", 2)]
-        two += [self.ours("email", 2), self.ours("email_gated", 2)]
+            two += [self.ours("noop_gated", 2), self.ours("email_gated", 2)]
         groups = {"one process": [*floors, *one], "two processes": [floors[0], *two], "letter": letters}
         return {name: [side for side in sides if side is not None] for name, sides in groups.items()}
 

@@ -85,6 +85,7 @@ FIGURES = (
 ONLY_IN_FULL = frozenset(
     {
         *(row.key for row in RATIOS if row.theirs in ("oban", "procrastinate", "django_drip")),
+        *(row.key for row in RATIOS if row.ours in ("noop_gated_2p", "email_gated", "email_gated_2p", "smtp")),
         "noop_random_heap",
         "old_snapshot_ratio",
         "worker_growth",
