@@ -71,9 +71,9 @@ def test_of_graphs_notification_what_is_ours_is_handed_over(page):
         asked.append(str(request.url))
         return httpx2.Response(200, content=MAIL)
 
-    told = {"subscriptionId": "7f105c7d", "changeType": "created", "resource": "Users/u1/Messages/AAMk"}
+    told = {"subscriptionId": "7f105c7d", "changeType": "created", "resource": "me/messages/AAMk"}
     names, handed = page(graph)
     notification = {"value": [{**told, "clientState": "ours"}, {**told, "clientState": "forged"}]}
     names["graph_notified"]("token-1", notification, "ours")
-    assert asked == ["https://graph.microsoft.com/v1.0/Users/u1/Messages/AAMk/$value"]
+    assert asked == ["https://graph.microsoft.com/v1.0/me/messages/AAMk/$value"]
     assert handed == [("mailbox", MAIL)]
