@@ -233,6 +233,7 @@ async def test_one_that_hangs_is_soon_answered_for_at_once(make_subject):
             assert isinstance(answer, Unavailable)
             assert (answer.reason, answer.retry_after) == ("resting", 10.0)
         assert host.asked == ["hangs"] * STRIKES
+        hooks._timeout = 30.0
         assert await hooks.ask(["well"], make_subject()) == Answered({"well": 1})
     finally:
         release.set()
@@ -252,6 +253,7 @@ async def test_after_a_rest_one_call_finds_out_whether_the_trouble_is_over(make_
         assert isinstance(meanwhile, Unavailable)
         assert meanwhile.reason == "resting"
         well.set()
+        hooks._timeout = 30.0
         assert await hooks.ask(["score"], later(make_subject(), seconds=60)) == Answered({"score": 7})
         assert await hooks.ask(["score"], later(make_subject(), seconds=60)) == Answered({"score": 7})
     finally:

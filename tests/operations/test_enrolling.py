@@ -127,7 +127,7 @@ def test_of_two_that_race_the_loser_gets_the_winners_row(stage: Stage, database_
         thread, done, backend = in_a_thread(database_url, enroll(data={"email": "loser@example.org"}))
         until_it_waits(stage, backend, thread)
         winner.commit()
-    thread.join(10)
+    thread.join(60)
     (lost,) = done
     assert (lost.created, lost.data) == (False, {"email": "winner@example.org"})
     assert rows(stage, "select id from dripdrop.enrollments") == [(lost.id,)]
@@ -139,7 +139,7 @@ def test_where_the_winner_rolls_back_the_loser_has_won(stage: Stage, database_ur
         thread, done, backend = in_a_thread(database_url, enroll())
         until_it_waits(stage, backend, thread)
         winner.rollback()
-    thread.join(10)
+    thread.join(60)
     assert done[0].created
 
 
@@ -149,7 +149,7 @@ def test_a_list_that_races_with_one_person_gets_that_persons_row(stage: Stage, d
         thread, done, backend = in_a_thread(database_url, enrolling.enroll_many(NOW, GLOBAL, "onboarding", everybody))
         until_it_waits(stage, backend, thread)
         winner.commit()
-    thread.join(10)
+    thread.join(60)
     (results,) = done
     assert [each.created for each in results] == [True, True, True, False, True]
     assert all(each.ok for each in results)

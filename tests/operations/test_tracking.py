@@ -148,7 +148,7 @@ def test_two_events_at_once_end_an_enrollment_once(stage: Stage, database_url: s
         else:
             raise AssertionError("it waits for nobody")
         first.commit()
-    thread.join(10)
+    thread.join(60)
     assert done[0].ended == ()
     assert [line.event for line in stage.do(reporting.journal(NOW, GLOBAL, enrollment=enrollment))] == [
         "enrolled", "cancelled",

@@ -54,7 +54,7 @@ def in_folder(folder):
     return found
 
 
-def gone(pids, folder, seconds=40.0):
+def gone(pids, folder, seconds=PATIENCE):
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         left = [pid for pid in pids if psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE]
@@ -102,7 +102,7 @@ def test_nothing_is_left_running_when_it_is_stopped_in_the_middle(tmp_path, name
         started = below(demo)
         assert len(started) >= 3, "two workers and the SMTP server are at work"
         demo.send_signal(getattr(signal, name))
-        said = demo.communicate(timeout=60)[1]
+        said = demo.communicate(timeout=PATIENCE)[1]
     finally:
         demo.kill()
     assert gone(started, tmp_path)

@@ -19,7 +19,7 @@ import psycopg
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = 300.0
+PATIENCE = 900.0
 SOURCE = ("src", "pyproject.toml", "README.md", "LICENSE")
 WANTED = "cli,django,sqlalchemy,web"
 

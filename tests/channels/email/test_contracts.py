@@ -119,8 +119,9 @@ class TestDjango(ProviderContract):
         backends.STOPPED.clear()
         speaker = Speaker(Sender())
         try:
-            given = {**config, "backend_options": {"how": getattr(told, "how", told)}}
-            outcome = await speaker.send(provider, delivery, given, timeout=0.2)
+            how = getattr(told, "how", told)
+            given = {**config, "backend_options": {"how": how}}
+            outcome = await speaker.send(provider, delivery, given, timeout=1 if how == "hangs" else 30)
         finally:
             backends.STOPPED.set()
             await speaker.aclose()
