@@ -108,11 +108,11 @@ select st.sequence_version_id from dripdrop.steps st where st.id = %(id)s::uuid;
 -- name: lock_enrollments
 -- Enrollments before queue rows, in id order; the data only where it is newer than what the claim brought.
 select e.id, e.state, e.data_revision, e.sequence_version_id,
-       case when e.data_revision <> g.revision then d.data end as data
+       case when e.data_revision <> g.revision then
+            (select d.data from dripdrop.enrollment_data d where d.enrollment_id = e.id and d.revision = e.data_revision)
+       end as data
   from unnest(%(ids)s::uuid[], %(revisions)s::integer[]) as g(id, revision)
   join dripdrop.enrollments e on e.id = g.id
-  left join dripdrop.enrollment_data d
-    on e.data_revision <> g.revision and d.enrollment_id = e.id and d.revision = e.data_revision
  order by e.id
    for no key update of e;
 
@@ -125,6 +125,8 @@ with given as materialized (
         %(version_ids)s::uuid[], %(revisions)s::integer[], %(digests)s::bytea[], %(business_at)s::timestamptz[],
         %(answers)s::text[])
         as g(id, token, adapter_id, recipient, version_id, revision, digest, business_at, answers)
+), stopped as materialized (
+    select s.target_kind, s.target_id, s.tenant_key from dripdrop.stops s
 ), opened as (
     update dripdrop.execution_queue q
        set state = 'sending', token = q.token + 1, attempt = q.attempt + 1, adapter_id = g.adapter_id
@@ -132,7 +134,7 @@ with given as materialized (
      where q.id = g.id and q.token = g.token and q.worker_id is not distinct from %(worker)s::uuid and q.state = 'claiming'
        and exists (select 1 from dripdrop.enrollments e
                     where e.id = q.enrollment_id and (e.state = 'active' or q.kind = 'replay')
-                      and not exists (select 1 from dripdrop.stops s
+                      and not exists (select 1 from stopped s
                            where (s.target_kind = 'all' and s.tenant_key in ('', q.tenant_key))
                               or (s.target_kind = 'tenant' and s.tenant_key = q.tenant_key)
                               or (s.target_kind = 'sequence' and s.target_id = e.sequence_id and s.tenant_key in ('', q.tenant_key))
@@ -190,7 +192,7 @@ with given as materialized (
                             then greatest(g.next_due_at - %(now)s::timestamptz, interval '0') else e.remaining end,
            updated_at = %(now)s::timestamptz
       from gone g where e.id = g.enrollment_id
-    returning e.seq, e.visits, e.state as enrollment_now, g.*
+    returning e.seq, e.visits, e.state as enrollment_now, dripdrop.uuid7() as fresh, g.*
 ), kept as (
     insert into dripdrop.execution_history (id, tenant_key, enrollment_id, step_id, visit, kind, of_id, from_state, state,
         reason, due_at, ended_at, attempt, refusals, retries, adapter_id, event_id)
@@ -201,8 +203,8 @@ with given as materialized (
       from bumped b where b.kind <> 'advance'
 ), following as (
     -- A way that hooks decide begins where the step ended, and knows the event that it waited for.
-    insert into dripdrop.execution_queue (tenant_key, enrollment_id, step_id, visit, kind, state, due_at, event_id)
-    select b.tenant_key, b.enrollment_id, b.next_step_id,
+    insert into dripdrop.execution_queue (id, tenant_key, enrollment_id, step_id, visit, kind, state, due_at, event_id)
+    select b.fresh, b.tenant_key, b.enrollment_id, b.next_step_id,
            case when b.next_as = 'advance' then b.visit else b.visits end,
            case when b.next_as = 'advance' then 'advance' else 'path' end::dripdrop.execution_kind,
            case when b.next_as = 'waiting' then 'waiting' else 'scheduled' end::dripdrop.step_execution_state,
@@ -221,9 +223,9 @@ with given as materialized (
     select g.message_id, g.id, g.adapter_id from gone g where g.message_id is not null
     on conflict do nothing
 ), told as (
-    insert into dripdrop.journal (tenant_key, enrollment_id, seq, execution_id, step_id, event, from_state, to_state,
+    insert into dripdrop.journal (id, tenant_key, enrollment_id, seq, execution_id, step_id, event, from_state, to_state,
         reasons, at)
-    select b.tenant_key, b.enrollment_id, b.seq, b.id, b.step_id, b.event,
+    select b.fresh, b.tenant_key, b.enrollment_id, b.seq, b.id, b.step_id, b.event,
            case when b.kind <> 'advance' then b.from_state::text end, case when b.kind <> 'advance' then b.to_state end,
            b.reasons::jsonb, %(now)s::timestamptz
       from bumped b
