@@ -15,7 +15,7 @@ from dripdrop.operations.subscribers import Subscriber, checked_data, who
 from dripdrop.rules import entering, path
 from dripdrop.rules.definition import Step, Version
 from dripdrop.rules.entering import Arrival
-from dripdrop.rules.facts import Facts
+from dripdrop.rules.entrance import Entrance
 from dripdrop.rules.lifecycle import ENROLLMENT
 from dripdrop.store import enrollments, sequences
 from dripdrop.store.enrollments import Enrollment, Leaving, Newcomer
@@ -56,7 +56,7 @@ def enroll(
     """
     version = yield from entrance(scope, sequence)
     person = who(subscriber)
-    newcomer = _newcomer(now, version, person, data, metadata, starting_step, default_zone)
+    newcomer = _newcomer(Entrance(version, now, default_zone), person, data, metadata, starting_step)
     made = yield from _insert(now, scope, version, [newcomer], scheduler)
     if person in made:
         row = yield from enrollments.get(scope, made[person])
@@ -79,6 +79,7 @@ def enroll_many(
     Bad rows are reported, good ones enrolled; the number of statements does not depend on the number of rows.
     """
     version = yield from entrance(scope, sequence)
+    entry = Entrance(version, now, default_zone)
     results: list[Result] = []
     newcomers: dict[tuple[str, str], Newcomer] = {}
     first_row: dict[tuple[str, str], int] = {}
@@ -90,7 +91,7 @@ def enroll_many(
             person = who(row.get("subscriber"))
             if person not in first_row:
                 newcomers[person] = _newcomer(
-                    now, version, person, row.get("data"), row.get("metadata"), row.get("starting_step"), default_zone
+                    entry, person, row.get("data"), row.get("metadata"), row.get("starting_step")
                 )
                 first_row[person] = number
             else:
@@ -241,32 +242,11 @@ def entrance(scope: Scope, sequence: str) -> Flow[Version]:
 
 
 def _newcomer(
-    now: datetime,
-    version: Version,
-    person: tuple[str, str],
-    data: Any,
-    metadata: Any,
-    starting_step: str | None,
-    default_zone: str,
+    entry: Entrance, person: tuple[str, str], data: Any, metadata: Any, starting_step: str | None
 ) -> Newcomer:
     facts = checked_data(data)
-    first: dict[str, Any] = {"code": "enrolled", "version": version.number}
-    if starting_step is None and path.questions(version, None).ways.hooks:
-        told = {"code": "choosing", "hooks": list(path.questions(version, None).ways.hooks)}
-        arrival = Arrival(None, now, "advance", (told,))
-    else:
-        zone, _ = entering.zone_for(version, entering.THRESHOLD, facts, default_zone)
-        known = Facts(facts, sequence={"key": version.sequence_key}, now=now, zone=zone)
-        way = path.first_step(version, starting_step, known)
-        if not isinstance(way, path.Goto):
-            raise Refused(
-                f"{version.sequence_key} has no step for this person.",
-                cure="Check its `start` and conditions.",
-                code="no_first_step",
-            )
-        first["why"] = way.why
-        arrival = entering.arrive(version, way.step, facts, now, default_zone)
-    return Newcomer(person[0], person[1], facts, arrival, checked_data(metadata), (first, *arrival.told))
+    arrival, reasons = entry.arrival(facts, starting_step)
+    return Newcomer(person[0], person[1], facts, arrival, checked_data(metadata), reasons)
 
 
 def _insert(

@@ -42,7 +42,7 @@ def storable(text: str) -> bool:
 
 def checked_data(data: Any) -> Mapping[str, Any]:
     """The data of a person: a mapping that JSON can hold; raises Invalid (`bad_data`)."""
-    if data is None:
+    if data is None or data == {}:
         return {}
     if not isinstance(data, Mapping):
         raise Invalid("A person's data is a mapping of fields.", cure="Give a dict.", code="bad_data")
@@ -50,6 +50,6 @@ def checked_data(data: Any) -> Mapping[str, Any]:
         text = enrollments.dumps(data)
     except (TypeError, ValueError) as error:
         raise Invalid(f"The data cannot be kept as JSON: {error}.", cure="Use plain values.", code="bad_data") from None
-    if _NUL.search(text):
+    if "\\u0000" in text and _NUL.search(text):
         raise Invalid("The data holds a NUL character.", cure="Remove it.", code="bad_data")
     return data

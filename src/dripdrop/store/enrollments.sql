@@ -38,8 +38,9 @@ with given as materialized (
       from given g
     returning id, enrollment_id, step_id, due_at
 ), told as (
-    insert into dripdrop.journal (tenant_key, enrollment_id, seq, step_id, event, to_state, reasons, at)
-    select %(tenant)s::text, g.id, 1, g.step_id, 'enrolled', 'active', g.reasons::jsonb, %(now)s::timestamptz
+    -- An id drawn for the enrollment a moment ago serves its first line as well.
+    insert into dripdrop.journal (id, tenant_key, enrollment_id, seq, step_id, event, to_state, reasons, at)
+    select g.id, %(tenant)s::text, g.id, 1, g.step_id, 'enrolled', 'active', g.reasons::jsonb, %(now)s::timestamptz
       from given g
 )
 select count(*) as queued from queued;

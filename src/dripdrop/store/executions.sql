@@ -180,6 +180,7 @@ with given as materialized (
               q.attempt, q.refusals, q.retries, q.adapter_id, q.event_id, g.to_state, g.why, g.event, g.next_step_id,
               g.next_due_at, g.next_as, g.enrollment_state, g.reasons, g.outcome, g.error_class, g.message_id, g.response
 ), bumped as (
+    -- Drawing an id can cost as much as an index entry: one serves the next row and the line of the journal.
     update dripdrop.enrollments e
        set seq = e.seq + 1,
            visits = e.visits + case when g.next_as in ('scheduled', 'waiting') then 1 else 0 end,
