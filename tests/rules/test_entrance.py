@@ -89,5 +89,6 @@ def test_where_a_step_names_the_field_of_its_zone_each_has_their_own() -> None:
 @pytest.mark.parametrize("named", ["nowhere", 7, ["a"], {"key": "a"}])
 def test_a_step_that_is_none_is_refused(named: Any) -> None:
     entry = Entrance(to(), NOW, "Etc/UTC")
-    with pytest.raises(Invalid, match="unknown_step|no active step|no step"):
+    with pytest.raises(Invalid) as refused:
         entry.arrival({}, named)
+    assert refused.value.code == "unknown_step"

@@ -12,7 +12,7 @@ from dripdrop.contracts import Scheduler
 from dripdrop.errors import Conflict, DripDropError, Invalid, NotFound, Refused
 from dripdrop.operations import awaiting, scheduling, telling
 from dripdrop.operations.subscribers import Subscriber, checked_data, who
-from dripdrop.rules import entering, path
+from dripdrop.rules import entering
 from dripdrop.rules.definition import Step, Version
 from dripdrop.rules.entering import Arrival
 from dripdrop.rules.entrance import Entrance
