@@ -10,6 +10,7 @@ from uuid import UUID
 import psycopg
 
 from dripdrop import AsyncDripDrop
+from dripdrop.engine.batch import Batch
 from dripdrop.engine.dispatcher import Dispatcher
 from dripdrop.engine.item import Item
 from dripdrop.engine.worker import Worker
@@ -94,7 +95,7 @@ class Doomed:
         assert self.dispatcher is not None
         runtime, claim, adapter = self.world.runtime, judged.claim, judged.adapter
         assert adapter is not None
-        message = await Item(self.dispatcher, judged, runtime.config())._made(adapter)
+        message = await Item(self.dispatcher, judged, Batch(runtime))._made(adapter)
         assert not isinstance(message, Rejected)
         opening = Opening(
             claim.id,
@@ -115,7 +116,7 @@ class Doomed:
         """The receiver has it; nobody was told."""
         assert self.dispatcher is not None
         assert judged.adapter is not None
-        item = Item(self.dispatcher, judged, self.world.runtime.config())
+        item = Item(self.dispatcher, judged, Batch(self.world.runtime))
         message = self.world.runtime.render(judged.claim, judged.adapter, self.world.runtime.config())
         self.world.provider.take(item._delivery(judged.adapter, message))
 

@@ -25,6 +25,8 @@ def checked(outcome: Any, config: Mapping[str, Any] | None = None) -> Outcome:
     message may be unreadable, accepted it stays.
     """
     if isinstance(outcome, Accepted):
+        if type(outcome) is Accepted and outcome.provider_message_id is None and not outcome.meta:
+            return outcome
         return Accepted(_identifier(outcome.provider_message_id), kept(outcome.meta, config))
     if isinstance(outcome, Rejected) and _known(outcome):
         return Rejected(outcome.kind, outcome.cause, _seconds(outcome.retry_after), kept(outcome.detail, config))

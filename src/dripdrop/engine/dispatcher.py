@@ -6,12 +6,13 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 from dripdrop import clock
+from dripdrop.engine.batch import Batch
 from dripdrop.engine.collectors import Collector
 from dripdrop.engine.item import Item
 from dripdrop.engine.lanes import Lanes
@@ -74,10 +75,10 @@ class Dispatcher:
         self.counts: Counter[str] = Counter()
         self.watermark: datetime | None = None
         self._swept_at = clock.monotonic()
-        self.known: set[UUID] = set()
         self.forgotten: dict[UUID, int] = {}
         self.lanes = Lanes()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], UUID] = {}
+        self._room = asyncio.Event()
         self._to_open = 0
         self._to_close = 0
         self._connections: dict[UUID, asyncio.Semaphore] = {}
@@ -127,16 +128,25 @@ class Dispatcher:
         self.counts["claimed"] += len(judged)
         self._to_open += len(judged)
         self._to_close += len(judged)
-        config = self.runtime.config() if judged else None
+        if not judged:
+            return
+        batch = Batch(self.runtime)
         for each in judged:
-            task = asyncio.create_task(self._guarded(each, config))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            task = asyncio.create_task(self._guarded(each, batch))
+            self._tasks[task] = each.claim.id
+            task.add_done_callback(self._ended)
+
+    @property
+    def known(self) -> set[UUID]:
+        """The executions that are on their way here."""
+        return set(self._tasks.values())
 
     async def some_room(self) -> None:
         """Return when at least one item has come to its end, or after a second."""
         if self._tasks:
-            await asyncio.wait(set(self._tasks), timeout=1.0, return_when=asyncio.FIRST_COMPLETED)
+            self._room.clear()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._room.wait(), 1.0)
 
     def abandon(self) -> None:
         """Give up what is in flight: its rows are taken over when the lease ends."""
@@ -146,7 +156,7 @@ class Dispatcher:
     async def settled(self) -> None:
         """Return when every item that was started has come to its end."""
         while self._tasks:
-            await asyncio.wait(set(self._tasks))
+            await asyncio.wait(self._tasks.keys())
         await self.opens.drained()
         await self.closes.drained()
 
@@ -155,9 +165,12 @@ class Dispatcher:
         counts, self.counts = self.counts, Counter()
         return Run(**{name: counts[name] for name in Run.__slots__})
 
-    async def _guarded(self, judged: Judged, config: Any) -> None:
-        item = Item(self, judged, config)
-        self.known.add(judged.claim.id)
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.pop(task, None)
+        self._room.set()
+
+    async def _guarded(self, judged: Judged, batch: Batch) -> None:
+        item = Item(self, judged, batch)
         try:
             await item.go()
         except asyncio.CancelledError:
@@ -166,7 +179,6 @@ class Dispatcher:
             _LOG.exception("execution %s could not be carried out", judged.claim.id)
             await item.give_up(error)
         finally:
-            self.known.discard(judged.claim.id)
             item.past_open()
             item.past_close()
 

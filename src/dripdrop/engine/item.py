@@ -7,19 +7,18 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from dripdrop.config import Config
 from dripdrop.contracts import TokenError
 from dripdrop.engine import asking
 from dripdrop.engine.collectors import Guilty
-from dripdrop.engine.runtime import recipient_of, ref_of
-from dripdrop.errors import DripDropError, Invalid, MissingExtra
+from dripdrop.engine.runtime import recipient_of
+from dripdrop.errors import Invalid, MissingExtra
 from dripdrop.operations.delivering import Closed, Closing, Opened, Opening, Refused
 from dripdrop.operations.dispatching import Judged
 from dripdrop.rules import gates, retry, variation
 from dripdrop.rules.claim import Claim
 from dripdrop.rules.endings import Defer, Ending, Requeue, Setting
 from dripdrop.rules.following import Came, Decided, HandBack, TimedOut
-from dripdrop.rules.message import Delivery, EnrollmentRef, Message, StepRef, digest
+from dripdrop.rules.message import Delivery, EnrollmentRef, Message, digest
 from dripdrop.rules.outcome import (
     Accepted,
     Askable,
@@ -35,6 +34,8 @@ from dripdrop.rules.outcome import (
 from dripdrop.store.adapters import Adapter
 
 if TYPE_CHECKING:
+    from dripdrop.config import Config
+    from dripdrop.engine.batch import Batch
     from dripdrop.engine.dispatcher import Dispatcher
 
 _LOG = logging.getLogger("dripdrop.engine")
@@ -43,10 +44,13 @@ _LOG = logging.getLogger("dripdrop.engine")
 class Item:
     """One execution's way; each of its two counters is stepped once whatever happens."""
 
-    __slots__ = ("_past_close", "_past_open", "adapter", "claim", "config", "fallback", "judged", "owner", "runtime")
+    __slots__ = (
+        "_past_close", "_past_open", "adapter", "batch", "claim", "config", "fallback", "judged", "owner", "runtime",
+    )  # fmt: skip
 
-    def __init__(self, owner: Dispatcher, judged: Judged, config: Config) -> None:
-        self.config = config
+    def __init__(self, owner: Dispatcher, judged: Judged, batch: Batch) -> None:
+        self.batch = batch
+        self.config: Config = batch.config
         self.owner = owner
         self.runtime = owner.runtime
         self.judged = judged
@@ -91,12 +95,12 @@ class Item:
         if adapter is None:
             await self.close(Rejected("temporary", "adapter", detail={"reason": "no_adapter"}))
             return
-        try:
-            provider = self.runtime.provider(adapter)
-            config = self.runtime.call_config(adapter, claim.now, self.config.public_url)
-        except DripDropError as error:
-            await self.close(Rejected("temporary", "adapter", detail={"reason": error.code}))
+        outfit = self.batch.outfit(adapter, claim.now)
+        if outfit.config is None:
+            await self.close(Rejected("temporary", "adapter", detail={"reason": outfit.trouble}))
             return
+        # A copy: what one call does to it must not reach the next.
+        provider, config, doubt = outfit.provider, {**outfit.config}, outfit.doubt
         made = await self._made(adapter)
         ready = await self._equipped(adapter, config)
         if not claim.in_doubt:
@@ -106,7 +110,6 @@ class Item:
                     return
         message = None if isinstance(made, Rejected) else made
         mark = digest(message) if message is not None else b""
-        doubt = self.runtime.on_doubt(adapter)
         if why := self._unrepeatable(mark, doubt) or ("no_token" if isinstance(ready, Rejected) else None):
             # It is noted as a doubt, and does not go out.
             if await self._open(adapter, message, mark):
@@ -125,8 +128,9 @@ class Item:
         """The message as it goes out; or why there is none."""
         runtime, claim = self.runtime, self.claim
         try:
-            message = runtime.render(claim, adapter, self.config)
-            if not runtime.shortens(claim, self.config):
+            shortens = self.batch.shortens(claim)
+            message = runtime.render(claim, adapter, self.config, shortens=shortens)
+            if not shortens:
                 return message
             made = await runtime.shortened(claim, message, self.config)
         except Invalid as error:
@@ -212,13 +216,13 @@ class Item:
         return False
 
     def _delivery(self, adapter: Adapter, message: Message) -> Delivery:
-        claim, step = self.claim, self.claim.step
+        claim = self.claim
         return Delivery(
             claim.id,
             claim.key,
             message,
             recipient_of(message, claim),
-            StepRef(step.id, step.key, step.channel, step.name, step.config),
+            self.batch.step(claim),
             EnrollmentRef(
                 claim.enrollment_id,
                 claim.version.sequence_key,
@@ -226,7 +230,7 @@ class Item:
                 claim.subscriber_id,
                 claim.visit,
             ),
-            ref_of(adapter),
+            self.batch.outfit(adapter, claim.now).ref,
             claim.tenant,
         )
 
@@ -280,9 +284,9 @@ class Item:
         """Hand in what came of it; the outcome and what follows are written together."""
         self.past_open()
         owner, claim = self.owner, self.claim
-        setting = Setting(
-            self.config.default_timezone, doubt if doubt is not None else self.runtime.on_doubt(self.adapter)
-        )
+        setting = self.batch.setting(self.adapter)
+        if doubt is not None and doubt is not setting.on_doubt:
+            setting = Setting(self.config.default_timezone, doubt)
         recipients = self.judged.recipients
         closing = Closing(claim, came, setting, recipients[0] if recipients else None)
         future = owner.closes.put(closing)

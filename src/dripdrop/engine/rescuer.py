@@ -23,7 +23,8 @@ async def take_up(dispatcher: Dispatcher) -> int:
     """Take up rows of our own that no task knows of, once they were seen so at two looks in a row."""
     runtime, worker = dispatcher.runtime, dispatcher.lease.worker
     held = await runtime.database.run(lambda now: dispatching.held(now, worker))
-    unknown = {key: token for key, token in held.items() if key not in dispatcher.known}
+    known = dispatcher.known
+    unknown = {key: token for key, token in held.items() if key not in known}
     again = {key: token for key, token in unknown.items() if dispatcher.forgotten.get(key) == token}
     dispatcher.forgotten = unknown
     if not again:

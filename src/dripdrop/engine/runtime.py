@@ -16,6 +16,7 @@ from dripdrop.channels.tokens import Tokens
 from dripdrop.config import Config
 from dripdrop.contracts import Scheduler, TokenError
 from dripdrop.engine import linking
+from dripdrop.engine.batch import ref_of
 from dripdrop.errors import DripDropError
 from dripdrop.hooks.asking import Hooks
 from dripdrop.operations.dispatching import Policy
@@ -25,7 +26,7 @@ from dripdrop.rules import links, windows
 from dripdrop.rules.answers import Subject
 from dripdrop.rules.claim import Claim
 from dripdrop.rules.facts import NOTHING
-from dripdrop.rules.message import AdapterRef, Delivery, Email, Message
+from dripdrop.rules.message import Delivery, Email, Message
 from dripdrop.rules.outcome import Neither, OnDoubt, Outcome, Rejected
 from dripdrop.rules.recipients import ANSWERED_PLAINLY, MAX_LENGTH, normalize
 from dripdrop.store import adapters
@@ -175,12 +176,12 @@ class Runtime:
 
     def render(self, claim: Claim, adapter: Adapter, config: Config) -> Message:
         """The message of a claim: by the recipe while the provider may have it, else anew; raises Invalid."""
-        recipe = claim.recipe if claim.in_doubt else None
+        recipe, said = claim.recipe if claim.in_doubt else None, claim.said
         return rendering.render(
             claim.step,
             claim.version,
             data=recipe.data if recipe else claim.data,
-            system=self._system(claim),
+            system=claim.system,
             now=recipe.business_at if recipe else claim.now,
             message_id=self.message_id(claim, adapter),
             default_from=adapter.config.get("from"),
@@ -188,9 +189,11 @@ class Runtime:
             unsubscribe_mailto=config.unsubscribe_mailto,
             public_url=config.public_url,
             # With short links it is measured when it has them.
-            sms_max_chars=None if self.shortens(claim, config) else config.sms_max_chars,
-            answers=claim.said.get("hooks", NOTHING),
-            event=claim.said.get("event", NOTHING),
+            sms_max_chars=None
+            if claim.step.channel == "sms" and self.shortens(claim, config)
+            else config.sms_max_chars,
+            answers=said.get("hooks", NOTHING),
+            event=said.get("event", NOTHING),
             resolve=self.resolve_template,
             missing=(lambda name: self.telemetry.emit("template.missing_variable", metadata={"variable": name}))
             if self.telemetry.wants("template.missing_variable")
@@ -199,7 +202,7 @@ class Runtime:
 
     def subject(self, claim: Claim) -> Subject:
         """Whom the hooks of a claim are asked about."""
-        version, system = claim.version, self._system(claim)
+        version, system = claim.version, claim.system
         enrollment = {
             "id": str(claim.enrollment_id),
             "subscriber_type": claim.subscriber_type,
@@ -237,7 +240,7 @@ class Runtime:
             return None
         sender = str(adapter.config.get("from") or "")
         domain = sender.rpartition("@")[2].rstrip("> ") or "dripdrop.invalid"
-        return f"{claim.id}.{claim.refusals}@{domain}"
+        return f"{claim.system['execution_id']}.{claim.refusals}@{domain}"
 
     def unsubscribe_url(self, claim: Claim, config: Config) -> str | None:
         """Where this person says no more; None for transactional messages and without a public address."""
@@ -257,23 +260,13 @@ class Runtime:
         )
         return f"{config.public_url.rstrip('/')}/u/{token}"
 
-    def _system(self, claim: Claim) -> dict[str, Any]:
-        return {
-            "subscriber_id": claim.subscriber_id,
-            "subscriber_type": claim.subscriber_type,
-            "enrollment_id": str(claim.enrollment_id),
-            "execution_id": str(claim.id),
-            "visit": claim.visit,
-            "sequence_name": claim.version.sequence_name,
-        }
-
     def _addresses(self, claim: Claim) -> tuple[tuple[str, str], ...]:
         try:
             return rendering.addresses(
                 claim.step,
                 claim.data,
                 version=claim.version,
-                system=self._system(claim),
+                system=claim.system,
                 now=claim.now,
                 event=claim.event,
             )
@@ -292,11 +285,6 @@ class Runtime:
 
 def _unauthorized(outcome: Outcome) -> bool:
     return isinstance(outcome, Rejected) and outcome.detail.get("status") == 401
-
-
-def ref_of(adapter: Adapter) -> AdapterRef:
-    """What an adapter's code may know of its own row."""
-    return AdapterRef(adapter.id, adapter.name, adapter.channel, adapter.provider)
 
 
 def recipient_of(message: Message, claim: Claim) -> str:

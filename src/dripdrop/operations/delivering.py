@@ -22,7 +22,7 @@ from dripdrop.store.flow import Flow
 from dripdrop.store.suppressions import Fresh
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Opened:
     """The attempt is on record: the new token, and its number."""
 
@@ -40,7 +40,7 @@ class Stale:
     """Somebody else has it; whatever we know of it is not written."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Closed:
     """Written down, with what follows."""
 

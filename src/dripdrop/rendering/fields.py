@@ -51,6 +51,7 @@ class Compiled:
     text_from_html: bool
     addressed: bool
     varied: bool = False
+    constant: Mapping[str, str] | None = None
 
     def render(self, variables: Variables, missing: Report | None = None, seed: str = "") -> dict[str, Any]:
         """Every field's value; the text part of an e-mail is made from its HTML where there is none."""
@@ -117,7 +118,13 @@ def _compile_step(step: Step, trusted: bool, said: Variation) -> Compiled:
     derived = step.channel == "email" and html is not None and not template.get("text")
     text = _text_template(html, trusted) if derived else None
     addressed = any(name in template for name in ("to", "cc", "bcc", "chat_id"))
-    return Compiled(step, fields, text, derived, addressed, variation.varies(step))
+    return Compiled(step, fields, text, derived, addressed, variation.varies(step), None if derived else _said(fields))
+
+
+def _said(fields: Sequence[tuple[str, Node, str]]) -> Mapping[str, str] | None:
+    """What the fields say, where that is the same for everybody."""
+    texts = {name: node.plain for name, node, _ in fields if isinstance(node, Template) and node.plain is not None}
+    return texts if len(texts) == len(fields) else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ _ADDRESSED = frozenset({"email", "sms", "whatsapp", "telegram", "slack"})
 _EMAIL_ADDRESSES = ("to", "cc", "bcc")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Making:
     """Everything a message is made of; `unsubscribe_url` only where the message must carry it."""
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
@@ -53,11 +54,13 @@ def render(
     if step.template_type == "module":
         fields = _ask_module(step, _enrollment(version, data, system), answers, resolve)
     else:
-        extra = {"public_url": public_url, "unsubscribe_url": unsubscribe_url, **system}
-        said = variables(step, version, data=data, system=extra, now=now, answers=answers, event=event)
-        fields = _compiled(step, version, data, system, said_in).render(
-            said, missing, str(system.get("execution_id", ""))
-        )
+        spoken = _compiled(step, version, data, system, said_in)
+        if spoken.constant is not None:
+            fields = spoken.constant
+        else:
+            extra = {"public_url": public_url, "unsubscribe_url": unsubscribe_url, **system}
+            said = variables(step, version, data=data, system=extra, now=now, answers=answers, event=event)
+            fields = spoken.render(said, missing, str(system.get("execution_id", "")))
     made = messages.Making(
         step=step,
         fields=fields,
@@ -88,9 +91,7 @@ def variables(
         **data,
         "sequence_key": version.sequence_key,
         "step_key": step.key,
-        "now": moment,
-        "today": moment.date(),
-        "now_iso8601": moment.isoformat(),
+        **_times(moment, moment.tzinfo),
     }
     if version.tenant_key:
         said["tenant_key"] = version.tenant_key
@@ -105,6 +106,12 @@ def variables(
     if own:
         said.update(own)
     return said
+
+
+@lru_cache(maxsize=64)
+def _times(now: datetime, zone: tzinfo | None) -> Mapping[str, Any]:
+    """How a template may name this moment; a batch has but one. Equal moments of two zones are not said alike."""
+    return {"now": now, "today": now.date(), "now_iso8601": now.isoformat()}
 
 
 def addresses(

@@ -72,6 +72,21 @@ class Claim:
     event: Mapping[str, Any] = field(default_factory=nothing)
     events: Mapping[str, Sequence[Happened]] = field(default_factory=nothing)
     answers: Mapping[str, Any] = field(default_factory=nothing)
+    _system: Mapping[str, Any] | None = field(default=None, init=False, repr=False, compare=False)
+
+    @property
+    def system(self) -> Mapping[str, Any]:
+        """What a template may name of it besides the person's data; put together once."""
+        if self._system is None:
+            self._system = {
+                "subscriber_id": self.subscriber_id,
+                "subscriber_type": self.subscriber_type,
+                "enrollment_id": str(self.enrollment_id),
+                "execution_id": str(self.id),
+                "visit": self.visit,
+                "sequence_name": self.version.sequence_name,
+            }
+        return self._system
 
     @property
     def sends(self) -> bool:
@@ -88,7 +103,7 @@ class Claim:
     @property
     def key(self) -> str:
         """The idempotency key: the same after a doubt, a new one after a definite refusal."""
-        return f"{self.id}:{self.refusals}"
+        return f"{self.system['execution_id']}:{self.refusals}"
 
     @property
     def said(self) -> Mapping[str, Any]:

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from dripdrop.rules.definition import Immediate, OnEvent, Step, Version
 from dripdrop.rules.timing import due_at, span
-from dripdrop.rules.zones import zone_of, zone_sources
+from dripdrop.rules.zones import is_field, zone_of, zone_sources
 
 Reasons: TypeAlias = tuple[Mapping[str, Any], ...]
 As: TypeAlias = Literal["scheduled", "waiting", "advance"]
@@ -19,7 +19,7 @@ As: TypeAlias = Literal["scheduled", "waiting", "advance"]
 THRESHOLD = Step(UUID(int=0), "", "", "", -(2**31), Immediate(), {})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Arrival:
     """What a step that is reached becomes: due at a time, or waiting for its event until then (None: for ever).
 
@@ -34,7 +34,15 @@ class Arrival:
 
 def zone_for(version: Version, step: Step, data: Mapping[str, Any], default: str) -> tuple[str, tuple[str, ...]]:
     """The zone a step's local times are in, and the names on the way that are no zones."""
-    return zone_of(*zone_sources(data, step.config, version.config, version.metadata, default=default))
+    if data.get("timezone") not in (None, "") or is_field(step.config.get("timezone")):
+        return zone_of(*zone_sources(data, step.config, version.config, version.metadata, default=default))
+    # Nobody's own: the same for everybody at this step.
+    key = ("zone", step.key, default)
+    known: tuple[str, tuple[str, ...]] | None = version.memo.get(key)
+    if known is None:
+        sources = zone_sources({}, step.config, version.config, version.metadata, default=default)
+        known = version.memo[key] = zone_of(*sources)
+    return known
 
 
 def arrive(version: Version, step: Step, data: Mapping[str, Any], reached: datetime, default: str) -> Arrival:

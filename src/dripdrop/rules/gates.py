@@ -44,7 +44,7 @@ Judgement: TypeAlias = Pass | Hold | Skip
 PASS = Pass()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Circumstances:
     """What the gates look at besides the claim itself; read in the claim's own transaction."""
 

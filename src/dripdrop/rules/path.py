@@ -128,8 +128,12 @@ def timed_out(version: Version, step: Step, facts: Facts = NO_FACTS) -> Way:
 
 def onward(version: Version, after: Step) -> Goto | Complete:
     """What follows by position alone: for the policy `continue`, and where no transition leaves a step."""
-    following = _next_in_line(version, after.position) if after.position is not None else None
-    return Goto(following, "linear") if following else Complete("end")
+    key = ("onward", after.key, after.position)
+    known: Goto | Complete | None = version.memo.get(key)
+    if known is None:
+        following = _next_in_line(version, after.position) if after.position is not None else None
+        known = version.memo[key] = Goto(following, "linear") if following else Complete("end")
+    return known
 
 
 def gate(step: Step, facts: Facts = NO_FACTS) -> Verdict:
@@ -139,6 +143,8 @@ def gate(step: Step, facts: Facts = NO_FACTS) -> Verdict:
 
 
 def _ways(version: Version, origin: str | None) -> list[Transition]:
+    if not version.transitions:
+        return []
     ways = [way for way in version.transitions if way.origin == origin]
     if len(ways) > 1:
         ways.sort(key=_priority)

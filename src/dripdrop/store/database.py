@@ -15,14 +15,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import orjson
 import psycopg
 from psycopg import errors as pg
-from psycopg.types.json import set_json_loads
+from psycopg.abc import AdaptContext
+from psycopg.adapt import Loader
 from psycopg_pool import AsyncConnectionPool, ConnectionPool, PoolTimeout
 
 from dripdrop.errors import Conflict, DripDropError, SchemaMismatch, Unavailable
 from dripdrop.store import arrays
 from dripdrop.store.flow import Flow, Query, Row
-from dripdrop.store.runners import row_factory, run_async_with, run_with
-from dripdrop.store.statements import DEFAULT_SCHEMA, in_schema
+from dripdrop.store.runners import has_rows, row_factory, run_async_with, run_with
+from dripdrop.store.statements import DEFAULT_SCHEMA, in_schema, placed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -124,9 +125,10 @@ class Database:
             raise better from error
 
     def _ask(self, connection: psycopg.Connection[Any], query: Query) -> list[Row]:
-        with connection.cursor(row_factory=row_factory) as cursor:
-            cursor.execute(in_schema(query.text, self.schema).encode(), query.params)
-            return cursor.fetchall() if cursor.description else []
+        statement = placed(query.text, self.schema)
+        with psycopg.RawCursor(connection, row_factory=row_factory) as cursor:
+            cursor.execute(statement.text, statement.values(query.params))
+            return cursor.fetchall() if has_rows(cursor) else []
 
     def close(self) -> None:
         if self._pool is not None:
@@ -146,7 +148,18 @@ def read_now(connection: psycopg.Connection[Any], schema: str) -> datetime:
 def configure(connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> None:
     """Our own connections: lists as array literals, JSON read by orjson."""
     arrays.register(connection.adapters)
-    set_json_loads(orjson.loads, connection)
+    connection.adapters.register_loader("json", JsonLoader)
+    connection.adapters.register_loader("jsonb", JsonLoader)
+
+
+class JsonLoader(Loader):
+    """JSON read by orjson from psycopg's own memory, without a step between."""
+
+    def __init__(self, oid: int, context: AdaptContext | None = None) -> None:
+        super().__init__(oid, context)
+        self.load = orjson.loads  # type: ignore[method-assign,assignment]
+
+    def load(self, data: Any) -> Any: ...
 
 
 async def _configure(connection: psycopg.AsyncConnection[Any]) -> None:
@@ -227,16 +240,16 @@ class AsyncDatabase:
         async def ask(query: Query) -> list[Row]:
             nonlocal committed
             self.round_trips += 1
-            text = in_schema(query.text, self.schema).encode()
-            async with connection.cursor(row_factory=row_factory) as cursor:
+            statement = placed(query.text, self.schema)
+            async with psycopg.AsyncRawCursor(connection, row_factory=row_factory) as cursor:
                 if query.last:
                     async with connection.pipeline():
-                        await cursor.execute(text, query.params)
+                        await cursor.execute(statement.text, statement.values(query.params))
                         await connection.execute(b"commit")
                     committed = True
                 else:
-                    await cursor.execute(text, query.params)
-                return await cursor.fetchall() if cursor.description else []
+                    await cursor.execute(statement.text, statement.values(query.params))
+                return await cursor.fetchall() if has_rows(cursor) else []
 
         try:
             result = await run_async_with(ask, operation(now))

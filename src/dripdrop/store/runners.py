@@ -93,16 +93,22 @@ class _Psycopg:
     def fetch(self, text: str, params: Mapping[str, Any]) -> list[Row]:
         with self.connection.cursor(row_factory=row_factory) as cursor:
             cursor.execute(text.encode(), params)
-            return cursor.fetchall() if cursor.description else []
+            return cursor.fetchall() if has_rows(cursor) else []
+
+
+def has_rows(cursor: Any) -> bool:
+    """Whether the statement gives rows, be it none; a cursor builds its description anew each time."""
+    return cursor.pgresult is not None and cursor.pgresult.nfields > 0
 
 
 def row_factory(cursor: Any) -> Callable[[Any], Row]:
     """A psycopg row factory that makes `Row`s."""
-    if cursor.description is None:
+    result = cursor.pgresult
+    if result is None:
         return Row
-    names = [column.name for column in cursor.description]
+    names = [result.fname(place).decode() for place in range(result.nfields)]
 
     def make(values: Any) -> Row:
-        return Row(zip(names, values, strict=True))
+        return Row(zip(names, values))  # noqa: B905 - psycopg gives as many values as the result has columns
 
     return make

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -12,6 +13,7 @@ from dripdrop.store.flow import Flow, Query, Row
 
 _NAME = re.compile(r"^-- name: (\w+)\s*$", re.MULTILINE)
 _SCHEMA = re.compile(r"\bdripdrop\.(?=[a-z_%])")
+_PLACE = re.compile(r"%%|%\((\w+)\)s")
 DEFAULT_SCHEMA = "dripdrop"
 
 
@@ -25,6 +27,31 @@ def read(package: str, filename: str) -> dict[str, str]:
 def in_schema(text: str, schema: str) -> str:
     """The text with `dripdrop.` replaced by the schema in use."""
     return text if schema == DEFAULT_SCHEMA else _SCHEMA.sub(f'"{schema}".', text)
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A statement as the server reads it: with $1, $2 ... and the name of the value for each."""
+
+    text: bytes
+    names: tuple[str, ...]
+
+    def values(self, params: Mapping[str, Any]) -> list[Any]:
+        """The parameters in their order."""
+        return [params[name] for name in self.names]
+
+
+@cache
+def placed(text: str, schema: str) -> Placed:
+    """A text with %(name)s places in the schema in use, worked out once: psycopg does it anew for each long text."""
+    numbers: dict[str, int] = {}
+
+    def place(found: re.Match[str]) -> str:
+        name = found[1]
+        return f"${numbers.setdefault(name, len(numbers) + 1)}" if name else "%"
+
+    written = _PLACE.sub(place, in_schema(text, schema))
+    return Placed(written.encode(), tuple(numbers))
 
 
 class Statements:
