@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 
 
 GRACE_SECONDS = 20
+# Objects made before the young ones are looked through, and how often the older ones are.
+GARBAGE = (20_000, 20, 20)
 
 
 @click.command("worker", cls=Command)
@@ -34,7 +38,7 @@ def worker(session: Session, once: bool) -> None:
         session.done({"run": run}, _said(run))
         return
     session.note("Working. Stop with Ctrl-C.")
-    asyncio.run(_work(session))
+    _run_as_owner(_work(session))
     session.note("Stopped: nothing was left half done.")
 
 
@@ -59,6 +63,31 @@ def serve(session: Session, host: str, port: int) -> None:
         app, host=host, port=port, log_level="warning", proxy_headers=True, access_log=False, server_header=False,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )  # fmt: skip
+
+
+def _run_as_owner(work: Coroutine[Any, Any, None]) -> None:
+    """Run it as what this process is for: uvloop where it is installed, and garbage sought less often.
+
+    Messages leave hardly any cycles behind, and what was imported stays; looking through it all again and again costs
+    a twentieth of a worker's time.
+    """
+    before = gc.get_threshold()
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GARBAGE)
+    try:
+        _runner()(work)
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
+
+
+def _runner() -> Callable[[Coroutine[Any, Any, None]], None]:
+    try:
+        import uvloop
+    except ModuleNotFoundError:
+        return asyncio.run
+    return uvloop.run
 
 
 async def _work(session: Session) -> None:

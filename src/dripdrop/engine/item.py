@@ -128,9 +128,8 @@ class Item:
         """The message as it goes out; or why there is none."""
         runtime, claim = self.runtime, self.claim
         try:
-            shortens = self.batch.shortens(claim)
-            message = runtime.render(claim, adapter, self.config, shortens=shortens)
-            if not shortens:
+            message = runtime.render(claim, adapter, self.config)
+            if not self.batch.shortens(claim):
                 return message
             made = await runtime.shortened(claim, message, self.config)
         except Invalid as error:

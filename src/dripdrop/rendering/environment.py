@@ -14,6 +14,8 @@ from liquid.builtin.tags.tablerow_tag import TablerowNode, TablerowTag
 from liquid.exceptions import FilterArgumentError, LoopIterationLimitError, OutputStreamLimitError
 from liquid.filter import with_context, with_environment
 
+from dripdrop.rendering.fast_nodes import FastOutput
+
 MAX_OUTPUT = 2_000_000
 MAX_VALUE = 1_000_000
 MAX_ITERATIONS = 20_000
@@ -51,7 +53,10 @@ class Context(RenderContext):
         try:
             value = self.scope[path[0]]  # type: ignore[index]
             for segment in path[1:]:
-                value = self.get_item(value, segment)
+                if type(value) is dict and isinstance(segment, str) and segment in value:
+                    value = value[segment]
+                else:
+                    value = self.get_item(value, segment)
         except (KeyError, TypeError, IndexError):
             if default is not _NOT_GIVEN:
                 return default
@@ -111,6 +116,7 @@ def fresh(escape: bool, trusted: bool) -> Environment:
     liquid = _Liquid(autoescape=escape)
     for name in ("include", "render"):
         del liquid.tags[name]
+    liquid.add_tag(FastOutput)
     liquid.add_tag(_BoundedFor)
     liquid.add_tag(_BoundedTablerow)
     safe = liquid.filters.pop("safe")

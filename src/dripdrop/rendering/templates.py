@@ -13,11 +13,11 @@ from liquid.builtin.content import ContentNode
 from liquid.builtin.expressions import FilteredExpression, Path
 from liquid.builtin.output import OutputNode
 from liquid.exceptions import LiquidError, LiquidInterrupt, StopRender
-from liquid.output import LimitedStringIO
 from liquid.stringify import to_liquid_string
 from liquid.template import BoundTemplate
 
 from dripdrop.rendering.environment import MAX_OUTPUT, Context, environment
+from dripdrop.rendering.fast_nodes import Written
 from dripdrop.rendering.problems import MAX_TEMPLATE, Problem, invalid
 from dripdrop.rendering.readable import unreadable
 
@@ -92,7 +92,7 @@ class Template:
 
     def _general(self, variables: Mapping[str, Any], missing: Callable[[str], Any] | None, path: str) -> str:
         context = Context(self._bound, globals=variables)
-        buffer = LimitedStringIO(limit=MAX_OUTPUT, newline="")
+        buffer = Written(limit=MAX_OUTPUT, newline="")
         try:
             for node in self._bound.nodes:
                 node.render(context, buffer)
