@@ -7,6 +7,7 @@ from base64 import b64decode
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -91,7 +92,7 @@ def _email(making: Making) -> Email:
     to = _addresses("to", fields.get("to")) or _addresses("to", in_data(making.step, making.data))
     if not to:
         raise _no_recipient(making, "email")
-    sender = next(iter(_addresses("from", fields.get("from") or making.default_from)), None)
+    sender = next(map(_sender, _parts(fields.get("from") or making.default_from)), None)
     return Email(
         to=to,
         # A subject is one line, whatever the template's layout.
@@ -213,6 +214,12 @@ def _no_recipient(making: Making, channel: str, code: str = "missing_recipient")
 
 def _addresses(name: str, value: Any) -> tuple[Address, ...]:
     return tuple(parse_address(each, name) for each in _parts(value))
+
+
+@lru_cache(maxsize=256)
+def _sender(text: str) -> Address:
+    """Who writes is the same for many messages; who reads is not, and is not kept."""
+    return parse_address(text, "from")
 
 
 def _parts(value: Any) -> list[str]:
