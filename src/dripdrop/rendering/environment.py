@@ -14,7 +14,7 @@ from liquid.builtin.tags.tablerow_tag import TablerowNode, TablerowTag
 from liquid.exceptions import FilterArgumentError, LoopIterationLimitError, OutputStreamLimitError
 from liquid.filter import with_context, with_environment
 
-from dripdrop.rendering.fast_nodes import FastOutput
+from dripdrop.rendering.fast_nodes import FastOutput, Written
 
 MAX_OUTPUT = 2_000_000
 MAX_VALUE = 1_000_000
@@ -62,6 +62,11 @@ class Context(RenderContext):
                 return default
             return Missing(".".join(map(str, path)), self.missing, token=token)
         return value
+
+    def get_buffer(self, buf: TextIO | None = None) -> Written:
+        """What a part of the template is written into: line ends stay as they are."""
+        carried = buf.size if isinstance(buf, Written) else 0
+        return Written(limit=MAX_OUTPUT - carried, newline="")
 
     def raise_for_loop_limit(self, length: int = 1) -> None:
         self.iterations += length

@@ -19,11 +19,11 @@ from liquid import Environment, RenderContext, Undefined
 from liquid.builtin.output import Output, OutputNode
 from liquid.builtin.tags.echo_tag import EchoNode, EchoTag
 from liquid.exceptions import LiquidError, LiquidInterrupt, StopRender
-from liquid.output import LimitedStringIO
 from liquid.template import BoundTemplate
 
 from dripdrop.errors import Invalid
 from dripdrop.rendering.environment import MAX_OUTPUT, Context, fresh
+from dripdrop.rendering.fast_nodes import Written
 from dripdrop.rendering.problems import MAX_TEMPLATE, Problem, invalid
 from dripdrop.rendering.templates import problem_of
 
@@ -167,7 +167,7 @@ def _written(template: str, variables: Mapping[str, Any], path: str) -> tuple[li
     except (LiquidError, RecursionError) as trouble:
         raise invalid(problem_of(trouble), path) from None
     context = _Collecting(bound, globals=variables)
-    buffer = LimitedStringIO(limit=MAX_OUTPUT, newline="")
+    buffer = Written(limit=MAX_OUTPUT, newline="")
     try:
         for node in bound.nodes:
             node.render(context, buffer)
