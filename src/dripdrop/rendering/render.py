@@ -53,14 +53,12 @@ def render(
     """
     if step.template_type == "module":
         fields = _ask_module(step, _enrollment(version, data, system), answers, resolve)
+    elif (spoken := _compiled(step, version, data, system, said_in)).constant is not None:
+        fields = spoken.constant
     else:
-        spoken = _compiled(step, version, data, system, said_in)
-        if spoken.constant is not None:
-            fields = spoken.constant
-        else:
-            extra = {"public_url": public_url, "unsubscribe_url": unsubscribe_url, **system}
-            said = variables(step, version, data=data, system=extra, now=now, answers=answers, event=event)
-            fields = spoken.render(said, missing, str(system.get("execution_id", "")))
+        extra = {"public_url": public_url, "unsubscribe_url": unsubscribe_url, **system}
+        said = variables(step, version, data=data, system=extra, now=now, answers=answers, event=event)
+        fields = spoken.render(said, missing, str(system.get("execution_id", "")))
     made = messages.Making(
         step=step,
         fields=fields,
