@@ -102,6 +102,9 @@ EVENTS: Mapping[str, frozenset[str]] = {
     | under("user_preferences", "stop resume"),
 }  # fmt: skip
 
+# How many recordings of a provider are written without their page having been read.
+UNREAD: Mapping[str, int] = {}
+
 # What the tables of our own modules speak of.
 KNOWN: Mapping[str, frozenset[str]] = {
     "mailgun": frozenset(mailgun._EVENTS),

@@ -1,10 +1,12 @@
 """Does every published payload mean what its provider's page says?
 
-A file of `tests/recordings/PROVIDER/` has the page's address (`_source`) and the day it was read (`_date`), what comes
-(`json`, `form` or `body`, and `headers`), and what is expected of each event in it, in order: `feedback` (the fields
-named, or null), `event_id`, `delivery`, `inbound` (the fields named of each message). `_basis` says what the page has:
-a `sample` of this very event, its `fields` and their values, or (of events that mean nothing to us) no more than its
-`name`. People, times and our own id are put into all of them.
+A file of `tests/recordings/PROVIDER/` has the address at which its text was read (`_source`: the provider's page, or a
+file of a public repository) and the day it was read, there or in a stored copy (`_date`); what comes (`json`, `form` or
+`body`, and `headers`); and what is expected of each event in it, in order: `feedback` (the fields named, or null),
+`event_id`, `delivery`, `inbound` (the fields named of each message). `_basis` says what stands at the source: a whole
+`sample` of this very event; its `fields` and their values, from which it is put together; or (of events that mean
+nothing to us) no more than its `name`. `unread` says that it was written from what is known of the page, which nobody
+could read: it names the page and has no date. People, times and our own id are put into all of them.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+import warnings
 from collections import Counter
 from datetime import date
 from functools import cache
@@ -19,7 +22,7 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
-from tests.channels.published import EVENTS, KNOWN, named
+from tests.channels.published import EVENTS, KNOWN, UNREAD, named
 
 from dripdrop.channels import BUILT_IN
 from dripdrop.plugins import Plugins
@@ -68,10 +71,21 @@ def plain(value):
 def test_a_recording_names_its_page_and_the_day_it_was_read(path):
     recorded = json.loads(path.read_text("utf-8"))
     assert re.fullmatch(r"https://[a-z0-9.-]+/\S+", recorded["_source"])
-    assert date(2026, 1, 1) <= date.fromisoformat(recorded["_date"])
-    assert recorded["_basis"] in ("sample", "fields", "name")
+    assert recorded["_basis"] in ("sample", "fields", "name", "unread")
+    if recorded["_basis"] == "unread":
+        assert "_date" not in recorded, "what nobody read has no day on which it was read"
+    else:
+        assert date(2026, 1, 1) <= date.fromisoformat(recorded["_date"])
     if recorded["_basis"] == "name":
         assert [each["feedback"] for each in recorded["expect"]] == [None], "it must not be read on a guess"
+
+
+def test_the_recordings_that_nobody_could_read_are_counted_and_told():
+    bases = [(path.parent.name, json.loads(path.read_text("utf-8"))["_basis"]) for path in FILES]
+    unread = Counter(provider for provider, basis in bases if basis == "unread")
+    if unread:
+        warnings.warn(f"{unread.total()} of {len(FILES)} recordings are unread: {dict(unread)}", stacklevel=1)
+    assert unread == UNREAD, "one more is a decision, and one less is to be told"
 
 
 @cache
