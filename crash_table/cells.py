@@ -9,18 +9,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from crash_table import tales
+from crash_table.accounts import Account
 from crash_table.fate import PLACES
 from crash_table.house import Child, House
-from crash_table.scene import Account, Scene
+from crash_table.scene import Scene
 from crash_table.wire import CLASSES
 
 POLICIES = ("hold", "resend")
 AT_ONCE = 4
 BATCH = 4
-PEOPLE = 60
-LONGEST_LIFE = 4.0
+PEOPLE = 40
+LONGEST_LIFE = 10.0
 LEASE = 1.5
 STAND_STILL = 2.5
+# What every worker does at its start, before it holds anything.
+LATER = ("claim", "take_over", "sweep", "tidy", "match", "confirm")
 # Where a worker comes back, others must still be at what it held: their wire is slow.
 SLOW = {"kill": 0.01, "stop": 0.3}
 
@@ -78,12 +82,24 @@ def every(deeds: tuple[str, ...] = ("kill", "stop")) -> Iterator[Cell]:
 def run(house: House, cell: Cell, target: int, *, seconds: float = 60.0) -> Result:
     """Kill or stop workers at the place until `target` of them count, let the rest finish, and take the account."""
     begin, result = time.monotonic(), Result(cell)
-    scene = Scene(house, cell.name, cell.kind, cell.on_unknown, slow=SLOW[cell.deed])
+    manners = tales.MANNERS.get(tales.operation(cell.place))
+    scene = Scene(
+        house,
+        cell.name,
+        cell.kind,
+        cell.on_unknown,
+        manners=manners,
+        slow=SLOW[cell.deed],
+        tale=tales.tale(cell.place),
+    )
     try:
         scene.enroll(PEOPLE)
         # Where the dying is at taking over, the living would be quicker: they come later.
         early = not cell.place.startswith("take_over")
-        bounds = {} if cell.deed == "kill" else {"batch": 10, "in_flight": 20}
+        bounds: dict[str, Any] = {"batch": 10, "in_flight": 20}
+        if cell.deed == "kill":
+            # They are there to take over, and must not be done before anybody dies.
+            bounds = {"batch": 4, "in_flight": 4, "slow": 0.3}
         living = [house.nursery.bear(scene.spec(broken=cell.broken, **bounds))] if early else []
         _Deeds(scene, cell, result, target, begin + seconds).run()
         living.append(house.nursery.bear(scene.spec(broken=cell.broken)))
@@ -108,6 +124,8 @@ class _Deeds:
         self.ended: queue.SimpleQueue[Child] = queue.SimpleQueue()
         self.alive: dict[str, tuple[Child, float]] = {}
         self.dead: dict[str, float] = {}
+        # Whoever lived too long without coming to its place was ended by us, and does not count.
+        self.cut_short: set[str] = set()
         self.number = 0
 
     def run(self) -> None:
@@ -122,8 +140,8 @@ class _Deeds:
 
     def _bear(self) -> None:
         self.number += 1
-        # Whoever dies while it claims must hold something of an earlier claim.
-        hit = 1 + self.number % 3 + 2 * self.cell.place.startswith(("claim", "take_over"))
+        # Whoever dies while it claims, or at a loop's turn, must hold something of an earlier claim.
+        hit = 1 + self.number % 3 + 2 * (tales.operation(self.cell.place) in LATER)
         child = self.scene.house.nursery.bear(
             self.scene.spec(
                 place=self.cell.place,
@@ -132,6 +150,7 @@ class _Deeds:
                 batch=BATCH,
                 in_flight=BATCH * 2,
                 broken=self.cell.broken,
+                hasty=tales.hasty(self.cell.place),
             ),
             self.ended,
         )
@@ -139,7 +158,7 @@ class _Deeds:
 
     def _look(self) -> None:
         try:
-            child = self.ended.get(timeout=0.02)
+            child = self.ended.get(timeout=0.05)
         except queue.Empty:
             self._watch()
             return
@@ -147,7 +166,7 @@ class _Deeds:
         if there is None:
             return
         held, open_attempts = self.scene.held([child.name]).get(child.name, (0, 0))
-        if child.died_of == signal.SIGKILL and held:
+        if child.died_of == signal.SIGKILL and held and child.name not in self.cut_short:
             self.result.kills += 1
             self.result.open_attempts += open_attempts
             self.dead[child.name] = child.ended_at
@@ -167,6 +186,7 @@ class _Deeds:
                 if now - since > STAND_STILL + 1.5:
                     child.kill()
             elif self.cell.deed == "kill" and now - since > LONGEST_LIFE:
+                self.cut_short.add(child.name)
                 child.kill()
 
     def _released(self, names: list[str]) -> list[str]:
@@ -174,7 +194,7 @@ class _Deeds:
         return [name for name in names if not held.get(name, (0, 0))[0]]
 
     def _keep_supplied(self) -> None:
-        if self.scene.live()["due"] < BATCH * AT_ONCE * 3:
+        if self.scene.live()["due"] < PEOPLE:
             self.scene.enroll(PEOPLE)
 
     def _await_takeovers(self) -> None:
@@ -196,6 +216,8 @@ def told(result: Result) -> dict[str, Any]:
         "idle_kills": result.idle_kills,
         "open_attempts": result.open_attempts,
         "messages": found.expected if found else 0,
+        "waits": found.waits if found else 0,
+        "receipts": found.receipts if found else 0,
         "duplicates": found.duplicates if found else None,
         "lost": found.lost if found else None,
         "unknown": found.unknown if found else None,

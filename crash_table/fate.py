@@ -4,26 +4,43 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from dripdrop.engine.item import Item
 from dripdrop.engine.runtime import Runtime
+from dripdrop.hooks.asking import Hooks
+from dripdrop.operations.delivering import Closing
+from dripdrop.rules import path
+from dripdrop.rules.following import Decided, TimedOut
+from dripdrop.rules.outcome import Unknown
 from dripdrop.store.database import AsyncDatabase
 from dripdrop.store.flow import Flow, Query, Row
 
 # An operation is begun, has asked everything and not committed, or has committed and nobody knows of it yet.
 STAGES = ("begun", "uncommitted", "committed")
-OPERATIONS = ("claim", "open", "close", "take_over")
-PLACES = (
-    *(f"{operation}.{stage}" for operation in OPERATIONS for stage in STAGES),
-    "gate",
-    "render",
-    "wire.before",
-    "wire.during",
-    "wire.answered",
-)
+OPERATIONS: Mapping[tuple[str, str], str] = {
+    ("dispatching", "claim"): "claim",
+    ("delivering", "open"): "open",
+    ("delivering", "close"): "close",
+    ("dispatching", "take_over"): "take_over",
+    ("awaiting", "sweep"): "sweep",
+    ("keeping", "tidy"): "tidy",
+    ("tracking", "track"): "track",
+    ("tracking", "track_many"): "track_many",
+    ("receiving", "accept"): "receive",
+    ("matching", "claim"): "match",
+    ("matching", "take_in"): "take_in",
+    ("matching", "settle"): "confirm",
+}
+# What a close may write, beside the outcome of a message.
+CLOSES = ("leave_advance", "advance", "time_out", "doubt")
+MOMENTS = (
+    "gate", "render", "wire.before", "wire.during", "wire.answered",
+    "advance.claimed", "ask_hook.before", "ask_hook.during", "ask_hook.answered",
+)  # fmt: skip
+PLACES = (*(f"{each}.{stage}" for each in (*OPERATIONS.values(), *CLOSES) for stage in STAGES), *MOMENTS)
 
 
 class Fate:
@@ -45,26 +62,37 @@ class Fate:
 
 def arrange(fate: Fate) -> None:
     """Make every boundary of this process's engine tell the fate that it was reached."""
+    _at_operations(fate)
+    _at_items(fate)
+
+
+def _at_operations(fate: Fate) -> None:
     run = AsyncDatabase.run
 
     async def watched(self: AsyncDatabase, operation: Callable[[datetime], Flow[Any]]) -> Any:
-        name = ""
+        names: Sequence[str] = ()
 
         def noted(now: datetime) -> Flow[Any]:
-            nonlocal name
+            nonlocal names
             flow = operation(now)
-            name = flow.__name__
-            return _watched(flow, name, fate)
+            names = named(flow)
+            return _watched(flow, names, fate)
 
         result = await run(self, noted)
-        fate.pass_by(f"{name}.committed")
+        for name in names:
+            fate.pass_by(f"{name}.committed")
         return result
 
     AsyncDatabase.run = watched  # type: ignore[method-assign]
-    go, render = Item.go, Runtime.render
+
+
+def _at_items(fate: Fate) -> None:
+    go, render, ask = Item.go, Runtime.render, Hooks.ask
 
     async def gated(self: Item) -> None:
         fate.pass_by("gate")
+        if self.claim.kind == "advance":
+            fate.pass_by("advance.claimed")
         await go(self)
 
     def rendered(self: Runtime, *given: Any, **named: Any) -> Any:
@@ -72,22 +100,54 @@ def arrange(fate: Fate) -> None:
         fate.pass_by("render")
         return message
 
+    async def asked(self: Hooks, *given: Any, **named: Any) -> Any:
+        fate.pass_by("ask_hook.before")
+        answer = await ask(self, *given, **named)
+        fate.pass_by("ask_hook.answered")
+        return answer
+
     Item.go = gated  # type: ignore[method-assign]
     Runtime.render = rendered  # type: ignore[method-assign]
+    Hooks.ask = asked  # type: ignore[method-assign]
 
 
-def _watched(flow: Flow[Any], name: str, fate: Fate) -> Generator[Query, list[Row], Any]:
+def named(flow: Flow[Any]) -> list[str]:
+    """What an operation that has not begun yet is called here; a close also by whatever it is about to write."""
+    frame = flow.gi_frame
+    name = OPERATIONS.get((frame.f_globals["__name__"].rpartition(".")[2], flow.__name__))
+    if name != "close":
+        return [name] if name is not None else []
+    return ["close", *sorted({each for one in frame.f_locals["closings"] if (each := _writes(one)) is not None})]
+
+
+def _writes(closing: Closing) -> str | None:
+    claim, came = closing.claim, closing.came
+    if claim.kind == "advance":
+        return "advance"
+    if isinstance(came, TimedOut):
+        return "time_out"
+    if isinstance(came, (Unknown, Decided)):
+        return "doubt"
+    return "leave_advance" if path.questions(claim.version, claim.step).ways.hooks else None
+
+
+def _watched(flow: Flow[Any], names: Sequence[str], fate: Fate) -> Generator[Query, list[Row], Any]:
     """The same flow. COMMIT may travel along with the last query: then it dies before that one is asked."""
-    fate.pass_by(f"{name}.begun")
+
+    def pass_by(stage: str) -> None:
+        for name in names:
+            fate.pass_by(f"{name}.{stage}")
+
+    pass_by("begun")
     travelled = False
     try:
         query = next(flow)
         while True:
             if query.last:
                 travelled = True
-                fate.pass_by(f"{name}.uncommitted")
+                pass_by("uncommitted")
             query = flow.send((yield query))
     except StopIteration as end:
         if not travelled:
-            fate.pass_by(f"{name}.uncommitted")
+            pass_by("uncommitted")
         return end.value

@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any
 
+from crash_table.postman import Postman
+
 MANNERS = ("refuse", "reset_before", "reset_after", "hang_before", "hang_after")
 
 
@@ -31,6 +33,7 @@ class Cell:
     arrived: Counter[str] = field(default_factory=Counter)
     tries: Counter[str] = field(default_factory=Counter)
     changed: int = 0
+    postman: Postman | None = None
 
     def take(self, told: dict[str, Any]) -> None:
         """The message is in the person's hands."""
@@ -41,6 +44,8 @@ class Cell:
                 return
         self.seen[key] = told["content"]
         self.arrived[told["id"]] += 1
+        if self.postman is not None:
+            self.postman.take(told, self.arrived[told["id"]])
 
     def manner(self, key: str) -> str | None:
         """How this try of this message fails, if it does; a message that failed twice is taken."""
@@ -83,8 +88,15 @@ class Receiver:
                 return {}
             case "count":
                 return {"arrived": cell.arrived, "changed": cell.changed}
+            case "post":
+                cell.postman = Postman(told["folder"], told["path"])
+                return {}
+            case "receipts":
+                man = cell.postman
+                return {"answered": man.answered, "pending": man.pending, "tries": man.tries} if man else {}
             case "forget":
-                self.cells.pop(told["cell"], None)
+                if (gone := self.cells.pop(told["cell"], None)) is not None and gone.postman is not None:
+                    gone.postman.end()
                 return {}
         return {"error": "unknown"}
 

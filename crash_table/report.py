@@ -2,32 +2,72 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+import os
+import platform
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeAlias
 
 from crash_table.cells import Result, told
 from crash_table.house import ROOT
+from crash_table.wire import CLASSES
 
 PAGE = ROOT / "docs/crash-table.md"
+Line: TypeAlias = Mapping[str, Any]
 _HEAD = """# Crash table
 
-Written by `make crash-table`; nothing here was typed by hand. Real workers, forked from one parent, work on real
-PostgreSQL {version} and hand each message to a receiver that is a process of its own and is never killed. A worker is
-ended by SIGKILL at the named place; a kill counts only if that worker held a lease or an open attempt at that moment.
-When the cell's kills are done the living finish, a person settles what is still in doubt by looking at what arrived,
-and every message that the sequence promised is set beside what the receiver counted.
+Written by `make crash-table`; nothing here was typed by hand.
 
-*Duplicates*: messages that arrived more than once. *Lost*: promised, and never arrived. *In doubt*: held for a person,
-because the provider can neither de-duplicate nor be asked (or was asked in vain) and the step says `on_unknown: hold`.
-*Takeover*: seconds from a worker's death until the last row that it held was in other hands (lease {lease} s in these
-runs; 60 s by default). Rows in which an author chose `on_unknown: resend` for a provider that can do neither are *at
-least once by choice*; their duplicates are counted apart.
+"""
+_READING = """
+## How to read it
 
-What a worker that stood still (SIGSTOP) for longer than its lease does when it comes back: everything that it writes is
+Real workers, forked from one parent that has imported everything, work on a real PostgreSQL and hand each message to a
+receiver: a process of its own that is never killed, and counts. Every cell has a database of its own, in which some
+hundred people are led through a sequence of three steps by several workers at once. Each victim is ended by SIGKILL, at
+its own hand, at the place that the cell is named after. **A kill counts only if that process held a lease or an open
+attempt at that moment**; who died with empty hands, or never came to its place, is not in these figures.
+
+When a cell's kills are done the living finish. A person settles what is still in doubt by looking at what arrived, and
+every message that the sequence promised is set beside what the receiver counted.
+
+- *Duplicates*: messages that arrived more than once. *Lost*: promised, and never arrived.
+- *In doubt*: held for a person, because the provider can neither de-duplicate nor be asked (or was asked in vain) and
+  the step says `on_unknown: hold`. Nothing of it is resent blindly.
+- *Takeover*: seconds from a worker's death until the last row that it held was in other hands. The lease, which runs
+  from a worker's last heartbeat, is {lease} s here and 60 s by default.
+- Where the step says `on_unknown: resend` and the provider can neither de-duplicate nor be asked, the author has chosen
+  *at least once*. What arrived twice there is marked `*` and counted apart.
+
+What a place is called: an operation is `begun`, or has asked everything and is `uncommitted`, or has `committed` and
+nobody knows of it yet.
+
+| Place | Where a worker dies |
+|---|---|
+| `claim`, `open`, `close` | the three transactions of a message |
+| `gate`, `render` | before a claimed message is looked at, after it is made |
+| `wire.before`, `.during`, `.answered` | the attempt is open: nothing has left, all has left, it is accepted |
+| `take_over` | what the dead held is taken over |
+| `doubt` | an answer that got lost (every second one does there) is noted, asked about, settled |
+| `leave_advance`, `advance` | a hook decides the way on: the outcome is written and a row left; the answer is written |
+| `ask_hook.before`, `.during`, `.answered` | the hook is asked in the host's code, outside every transaction |
+| `time_out` | a wait for an event has run out |
+| `track`, `track_many` | the host tracks events in a provider's code, while its attempt is open |
+| `sweep`, `tidy` | waits are looked at once more; partitions are made and the dead forgotten |
+| `receive` | a provider's receipt is taken in by the web application of the worker's own process |
+| `match`, `take_in`, `confirm` | receipts are taken up, applied, and end doubts |
+
+In the cells of waits each wait must end exactly once, and by its event if that came in time. In those of receipts the
+provider posts `delivered` of every message, and of a fifth that a copy bounced, again and again until it is answered
+2xx; each must be there as exactly one event, and each bounce as exactly one suppression.
+
+`stop` cells: a worker stands still (SIGSTOP) for longer than its lease and comes back. Everything that it writes is
 refused by its tokens, and right before the wire it compares a clock that counts suspension with its last confirmed
-heartbeat. Between that look and the provider's socket lie a few microseconds in which the machine could be suspended
-once more; no clock can close that gap, only the provider's own de-duplication can.
+heartbeat. **The gap that remains**: between that look and the provider's socket lie a few microseconds in which the
+machine could be suspended once more. No clock can close it, only the provider's own de-duplication can.
 
+`fail` cells: nobody dies, the provider does: it refuses, breaks off or hangs, before or after it has accepted.
+`database` and `connection`: the postmaster or a backend is killed (the server restarts at once), or every connection is
+cut. `calamity`: the ground gives way; what this machine cannot do is said in the cell.
 """
 _COLUMNS = (
     ("deed", "deed"), ("place", "place"), ("provider", "provider"), ("on_unknown", "on_unknown"), ("kills", "counted"),
@@ -38,15 +78,17 @@ _COLUMNS = (
 
 def summary(results: Sequence[Result], seconds: float) -> dict[str, Any]:
     """The one object of `--json`. `duplicates` leaves out those that an author chose, which are counted apart."""
-    rows = [told(each) for each in results]
-    chosen = [row for each, row in zip(results, rows, strict=True) if each.chosen]
-    others = [row for each, row in zip(results, rows, strict=True) if not each.chosen]
+    rows = [told(each) | {"chosen": each.chosen} for each in results]
+    chosen = [row for row in rows if row["chosen"]]
+    others = [row for row in rows if not row["chosen"]]
     return {
         "kills": sum(row["kills"] for row in rows if row["deed"] == "kill" and row["place"] != "database"),
         "database_kills": sum(row["kills"] for row in rows if row["place"] == "database"),
         "cuts": sum(row["kills"] for row in rows if row["deed"] == "cut"),
         "stops": sum(row["kills"] for row in rows if row["deed"] == "stop"),
         "messages": sum(row["messages"] for row in rows),
+        "waits": sum(row["waits"] for row in rows),
+        "receipts": sum(row["receipts"] for row in rows),
         "duplicates": _sum(others, "duplicates"),
         "chosen_duplicates": _sum(chosen, "duplicates"),
         "lost": _sum(rows, "lost"),
@@ -61,28 +103,82 @@ def summary(results: Sequence[Result], seconds: float) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _sum(rows: Iterable[Mapping[str, Any]], name: str) -> int:
+def _sum(rows: Iterable[Line], name: str) -> int:
     return sum(row[name] or 0 for row in rows)
 
 
-def write(found: Mapping[str, Any], version: str, lease: float) -> None:
+def write(found: Mapping[str, Any], version: str, settings: Mapping[str, Any]) -> None:
     """The page."""
-    head = _HEAD.format(version=version, lease=lease)
-    totals = (
-        f"**{found['kills']:,} workers, {found['database_kills']} databases and {found['cuts']} lines were killed, and "
-        f"{found['stops']} workers stood still, while {found['messages']:,} messages were sent: "
+    killed = [row for row in found["cells"] if row["deed"] == "kill"]
+    parts = [
+        _HEAD,
+        _found(found, version),
+        _READING.format(lease=settings["lease_seconds"]),
+        "\n## By class of provider and policy\n\n",
+        _totals(found["cells"], _class_and_policy, "provider, on_unknown"),
+        "\n## By place\n\n",
+        _totals(killed, lambda row: f"`{row['place']}`", "place"),
+        "\n## Every cell\n\n",
+        _table(found["cells"]),
+    ]
+    PAGE.write_text("".join(parts), "utf-8")
+
+
+def _found(found: Mapping[str, Any], version: str) -> str:
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    bad = "".join(f"- **not good**: {each}\n" for each in found["bad_cells"])
+    return (
+        f"**{found['kills']:,} workers and {found['database_kills']} databases were killed, {found['cuts']} times all "
+        f"lines were cut, and {found['stops']} workers stood still; {found['messages']:,} messages were promised: "
         f"{found['lost']} lost, {found['duplicates']} sent twice, {found['unknown']:,} held for a person** "
-        f"({found['chosen_duplicates']:,} arrived twice where the author had chosen that).\n\n"
+        f"({found['chosen_duplicates']:,} arrived twice where the author had chosen that). {found['waits']:,} waits "
+        f"for an event and {found['receipts']:,} receipts by webhook are in the account. The fewest counted kills of a "
+        f"cell: {found['fewest_kills']}.\n\n"
+        f"PostgreSQL {version}, Python {platform.python_version()}, {platform.system()} {platform.machine()}, "
+        f"{os.cpu_count()} cores, {memory:.0f} GB; {found['seconds'] / 60:.0f} minutes.\n{bad}"
     )
-    PAGE.write_text(head + totals + _table(found["cells"]), "utf-8")
 
 
-def _table(rows: Iterable[Mapping[str, Any]]) -> str:
+def _class_and_policy(row: Line) -> str:
+    return f"{row['provider']}, {row['on_unknown']}{' *' if row['chosen'] else ''}"
+
+
+def _totals(rows: Sequence[Line], key: Callable[[Line], str], title: str) -> str:
+    """Sums of all rows of each key; the takeover is the median of the cells' medians, and the longest of all."""
+    groups: dict[str, list[Line]] = {}
+    for row in rows:
+        groups.setdefault(key(row), []).append(row)
+    lines = [
+        f"| {title} | cells | counted | messages | duplicates | lost | in doubt | takeover p50 | max |",
+        "|---|" + "---:|" * 8,
+    ]
+    for name, some in groups.items():
+        p50 = sorted(row["takeover_p50"] for row in some if row["takeover_p50"] is not None)
+        longest = max((row["takeover_max"] for row in some if row["takeover_max"] is not None), default=None)
+        chosen, other = ([row for row in some if row["chosen"] is each] for each in (True, False))
+        twice = " + ".join(
+            [str(_sum(other, "duplicates"))] * bool(other) + [f"{_sum(chosen, 'duplicates')} *"] * bool(chosen)
+        )
+        cells = [
+            len(some), _sum(some, "kills"), _sum(some, "messages"), twice, _sum(some, "lost"), _sum(some, "unknown"),
+            p50[len(p50) // 2] if p50 else None, longest,
+        ]  # fmt: skip
+        lines.append(f"| {name} | " + " | ".join(_said(each) for each in cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _table(rows: Iterable[Line]) -> str:
     lines = [
         "| " + " | ".join(title for _, title in _COLUMNS) + " |",
         "|" + "---|" * 4 + "---:|" * (len(_COLUMNS) - 4),
     ]
-    lines += ["| " + " | ".join(_said(row[name]) for name, _ in _COLUMNS) + " |" for row in rows]
+    order = {kind: number for number, kind in enumerate(CLASSES)}
+    deeds = ("kill", "stop", "fail", "cut", "calamity")
+    first = {place: number for number, place in reversed(list(enumerate(row["place"] for row in rows)))}
+    for row in sorted(rows, key=lambda row: (deeds.index(row["deed"]), first[row["place"]], order[row["provider"]])):
+        twice = row["duplicates"]
+        said = {**row, "duplicates": f"{twice} *" if row["chosen"] and twice is not None else twice}
+        lines.append("| " + " | ".join(_said(said[name]) for name, _ in _COLUMNS) + " |")
     return "\n".join(lines) + "\n"
 
 

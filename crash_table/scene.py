@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
 import psycopg
 from psycopg.rows import dict_row
 
+from crash_table import accounts, host, tales
+from crash_table.accounts import Account
 from crash_table.house import House
 from crash_table.victim import SETTINGS
 from crash_table.wire import Wire
@@ -20,8 +22,7 @@ from dripdrop.operations import keeping
 from dripdrop.store import enrollments
 
 WORKER = "dripdrop-victim"
-STEPS = ("one", "two", "three")
-PATIENCE = 90.0
+PATIENCE = 150.0
 STRIDE = timedelta(minutes=1)
 _HELD = """
 select w.name, count(q.id) as held, count(q.id) filter (where q.state = 'sending') as open
@@ -33,25 +34,13 @@ select count(*) as live, count(*) filter (where q.state = 'unknown' and q.worker
                                             and q.due_at = 'infinity') as doubtful,
        count(*) filter (where q.worker_id is null and q.due_at <= clock_timestamp() + c.ahead) as due,
        count(*) filter (where q.worker_id is not null) as held,
-       min(q.due_at) filter (where q.worker_id is null and isfinite(q.due_at)) as next_due
+       min(q.due_at) filter (where q.worker_id is null and isfinite(q.due_at)) as next_due,
+       (select count(*) from dripdrop.waits) + (select count(*) from dripdrop.unheard) as unsettled,
+       (select count(*) from dripdrop.webhook_requests r where r.state = 'stored') as unread,
+       (select min(r.due_at) from dripdrop.webhook_requests r where r.state = 'stored') as next_read
   from dripdrop.execution_queue q cross join dripdrop.clock c
 """
 _DOUBTFUL = "select id from dripdrop.execution_queue where state = 'unknown' and worker_id is null"
-_ENDED = "select id, state::text as state, enrollment_id, step_id from dripdrop.execution_history"
-_LEFT = "select state::text as state, count(*) as number from dripdrop.enrollments group by state"
-
-
-@dataclass(slots=True)
-class Account:
-    """What came of every message of a cell. `unknown` were in doubt until somebody looked."""
-
-    expected: int
-    arrived: int
-    duplicates: int
-    lost: int
-    unknown: int
-    changed: int
-    wrong: str = ""
 
 
 class Scene:
@@ -66,16 +55,20 @@ class Scene:
         *,
         manners: Mapping[str, float] | None = None,
         slow: float = 0.0,
-        url: str | None = None,
+        tale: str = tales.PLAIN,
     ) -> None:
-        self.house, self.cell, self.kind = house, cell, kind
-        self.url = url or house.database()
+        self.house, self.cell, self.kind, self.tale = house, cell, kind, tale
+        self.url = house.database()
         house.line.ask(op="cell", cell=cell, dedupe=kind == "idempotent", manners=dict(manners or {}), slow=slow)
         self.drip = DripDrop(self.url, plugins=[Wire(house.receiver, cell, kind)], config=SETTINGS)
-        self.drip.adapters.create(
+        self.drip.plugins.register("hooks", tales.HOOKS, host.Hooks())
+        adapter = self.drip.adapters.create(
             "main", channel="email", provider="wire", is_default=True, config={"from": "a@example.com"}
         )
-        self.drip.sequences.apply(document(on_unknown))
+        self.drip.sequences.apply(tales.document(tale, on_unknown))
+        self.doors = house.folder / "doors" / self.url.rpartition("?")[0].rpartition("/")[2]
+        if tale == tales.RECEIPTS:
+            house.line.ask(op="post", cell=cell, folder=str(self.doors), path=f"/webhooks/wire/{adapter.id}")
         self.people = 0
         self.connection = psycopg.connect(self.url, autocommit=True, row_factory=dict_row)
 
@@ -96,6 +89,9 @@ class Scene:
             "receiver": self.house.receiver,
             "cell": self.cell,
             "kind": self.kind,
+            "tale": self.tale,
+            "hasty": self.tale in tales.HASTY,
+            "door": f"{self.doors}/{{}}.sock",
             **more,
         }
 
@@ -122,41 +118,21 @@ class Scene:
         """
         until, settled = time.monotonic() + PATIENCE, 0
         while time.monotonic() < until:
-            live = self.live()
-            if not live["live"]:
+            live, told = self.live(), self._receipts()
+            if not (live["live"] or live["unread"] or live["unsettled"] or told["pending"]):
                 return settled
-            if live["live"] == live["doubtful"]:
+            if live["live"] and live["live"] == live["doubtful"] and not (live["unread"] or told["pending"]):
                 settled += self._settle()
-            elif not live["due"] and not live["held"]:
-                self._advance(live["next_due"])
+            elif not (live["due"] or live["held"] or live["unsettled"] or told["pending"]):
+                ahead = [each for each in (live["next_due"], live["next_read"]) if each is not None]
+                self._advance(min(ahead, default=None))
             time.sleep(0.02)
         return settled
 
     def account(self, settled: int) -> Account:
         """Set what arrived beside what the sequence promised."""
         told = self.house.line.ask(op="count", cell=self.cell)
-        arrived: dict[str, int] = told["arrived"]
-        ended = self.connection.execute(_ENDED).fetchall()
-        sent = {str(row["id"]) for row in ended if row["state"] == "sent"}
-        promised = {(row["enrollment_id"], row["step_id"]) for row in ended if row["state"] == "sent"}
-        expected = self.people * len(STEPS)
-        left = {row["state"]: row["number"] for row in self.connection.execute(_LEFT).fetchall()}
-        wrong = []
-        if left != {"completed": self.people}:
-            wrong.append(f"enrollments: {left}")
-        if len(promised) != len(sent):
-            wrong.append(f"{len(sent) - len(promised)} steps were sent twice")
-        if told["changed"]:
-            wrong.append(f"{told['changed']} messages changed under their key")
-        return Account(
-            expected,
-            sum(arrived.values()),
-            sum(number - 1 for number in arrived.values()) + len(sent) - len(promised),
-            len(sent - arrived.keys()) + max(expected - len(promised), 0),
-            settled,
-            told["changed"],
-            "; ".join(wrong),
-        )
+        return accounts.drawn(self.connection, told, self._receipts(), self.tale, self.people, settled)
 
     def close(self) -> None:
         self.connection.close()
@@ -164,12 +140,22 @@ class Scene:
         self.house.line.ask(op="forget", cell=self.cell)
         self.house.drop(self.url)
 
+    def _receipts(self) -> dict[str, Any]:
+        """What the far side has told: `answered` receipts, and how many are `pending`."""
+        if self.tale != tales.RECEIPTS:
+            return {"answered": [], "pending": 0}
+        told: dict[str, Any] = self.house.line.ask(op="receipts", cell=self.cell)
+        return told
+
     def _settle(self) -> int:
         arrived = self.house.line.ask(op="count", cell=self.cell)["arrived"]
-        rows = self.connection.execute(_DOUBTFUL).fetchall()
-        for row in rows:
-            self.drip.executions.resolve(row["id"], as_="sent" if str(row["id"]) in arrived else "resend")
-        return len(rows)
+        settled = 0
+        for row in self.connection.execute(_DOUBTFUL).fetchall():
+            # A receipt may have proven it in this very moment.
+            with suppress(DripDropError):
+                self.drip.executions.resolve(row["id"], as_="sent" if str(row["id"]) in arrived else "resend")
+                settled += 1
+        return settled
 
     def _advance(self, to: datetime | None) -> None:
         if to is not None:
@@ -180,9 +166,3 @@ class Scene:
                 self.connection.execute(f"notify {enrollments.CHANNEL}".encode())
             except DripDropError:
                 return
-
-
-def document(on_unknown: str) -> dict[str, Any]:
-    """Three steps at once after one another; whatever is refused is tried again for long enough."""
-    step = {"channel": "email", "text": "Hello {{ email }}", "on_unknown": on_unknown, "retries": 50}
-    return {"sequence": "tale", "name": "Tale", "steps": {key: {**step, "subject": key} for key in STEPS}}

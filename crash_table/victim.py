@@ -7,9 +7,9 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from crash_table import breakage, fate, wire
+from crash_table import breakage, fate, host, tales, wire
 from dripdrop import AsyncDripDrop
-from dripdrop.engine import dispatcher, worker
+from dripdrop.engine import dispatcher, matcher, worker
 from dripdrop.engine.worker import Worker
 
 SETTINGS: Mapping[str, Any] = {
@@ -19,7 +19,12 @@ SETTINGS: Mapping[str, Any] = {
     "adapter_timeout_seconds": 1.0,
     "quiet_hours_default": False,
     "virtual_clock": True,
+    # A bounce suppresses its address, and that is counted; the sequence goes on, and that is counted too.
+    "feedback_ends": (),
 }
+# What the server spends on a connection is most of what a victim costs.
+CONNECTIONS = 3
+OFTEN = 0.25
 
 
 def run(spec: Mapping[str, Any]) -> None:
@@ -32,10 +37,19 @@ def run(spec: Mapping[str, Any]) -> None:
     # Small bites: a worker that dies takes a few rows with it, and leaves some for the next one to die with.
     dispatcher.BATCH = worker.BATCH = spec.get("batch", 100)
     worker.IN_FLIGHT = spec.get("in_flight", 400)
+    if spec.get("hasty"):
+        worker.TICK = worker.SETTLE_SECONDS = worker.TIDY_SECONDS = matcher.SETTLE_SECONDS = OFTEN
     asyncio.run(_work(spec, ending))
 
 
 async def _work(spec: Mapping[str, Any], ending: fate.Fate) -> None:
-    provider = wire.Wire(spec["receiver"], spec["cell"], spec["kind"], ending.pass_by)
+    provider = wire.Wire(spec["receiver"], spec["cell"], spec["kind"], ending.pass_by, slow=spec.get("slow", 0.0))
     drip = AsyncDripDrop(spec["url"], plugins=[provider], config=SETTINGS)
-    await Worker(drip._worker.runtime(), name=spec["name"]).run()
+    drip.plugins.register("hooks", tales.HOOKS, host.Hooks(ending.pass_by))
+    around = host.Host(drip, spec["tale"])
+    provider.afterwards = around.accepted
+    runtime = drip._worker.runtime()
+    runtime.database.size = CONNECTIONS
+    listening = asyncio.create_task(around.listen(spec["door"].format(spec["name"])))
+    await Worker(runtime, name=spec["name"]).run()
+    listening.cancel()

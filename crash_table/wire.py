@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import hmac
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from hashlib import blake2b
 from typing import Any
 
+from crash_table import postman
 from dripdrop import Accepted, Askable, Idempotent, Neither, Rejected
 from dripdrop.contracts import CannotTell, NotFound
+from dripdrop.errors import Unauthorized
+from dripdrop.rules.feedback import Feedback
 from dripdrop.rules.message import Delivery
 from dripdrop.rules.outcome import Found, OnDoubt, Outcome, Unknown
 
@@ -26,8 +30,19 @@ class Wire:
 
     channel, name = "email", "wire"
 
-    def __init__(self, path: str, cell: str, kind: str, pass_by: Callable[[str], None] = lambda place: None) -> None:
+    def __init__(
+        self,
+        path: str,
+        cell: str,
+        kind: str,
+        pass_by: Callable[[str], None] = lambda place: None,
+        *,
+        slow: float = 0.0,
+        afterwards: Callable[[Delivery], Awaitable[None]] | None = None,
+    ) -> None:
         self.path = path
+        self.slow = slow
+        self.afterwards = afterwards
         self.cell = cell
         self.on_doubt = CLASSES[kind]
         self.pass_by = pass_by
@@ -37,6 +52,8 @@ class Wire:
         return []
 
     async def deliver(self, delivery: Delivery, config: Mapping[str, Any]) -> Outcome:
+        if self.slow:
+            await asyncio.sleep(self.slow)
         self.pass_by("wire.before")
         content = blake2b(repr(delivery.message).encode(), digest_size=8).hexdigest()
         told = {"op": "deliver", "id": str(delivery.id), "key": delivery.idempotency_key, "content": content}
@@ -49,6 +66,8 @@ class Wire:
         self.pass_by("wire.answered")
         if answer.get("refused"):
             return Rejected("temporary", "message", detail={"code": "451"})
+        if self.afterwards is not None:
+            await self.afterwards(delivery)
         return Accepted(str(delivery.id))
 
     async def find(self, delivery: Delivery, config: Mapping[str, Any]) -> Found:
@@ -57,6 +76,28 @@ class Wire:
         except (ConnectionError, asyncio.IncompleteReadError):
             return CannotTell()
         return Accepted(str(delivery.id)) if answer["found"] else NotFound()
+
+    def webhook_routes(self, adapter: Any) -> Sequence[tuple[str, str]]:
+        return [("POST", "")]
+
+    def verify_webhook(self, raw_body: bytes, headers: Mapping[str, str], config: Mapping[str, Any]) -> None:
+        if not hmac.compare_digest(headers.get(postman.SIGNATURE, ""), postman.signature(raw_body)):
+            raise Unauthorized("This was not signed by the wire.", cure="Sign it.", code="bad_signature")
+
+    def parse_events(self, raw_body: bytes, headers: Mapping[str, str]) -> Sequence[Mapping[str, Any]]:
+        events: Sequence[Mapping[str, Any]] = json.loads(raw_body)["events"]
+        return events
+
+    def provider_event_id(self, payload: Mapping[str, Any]) -> str | None:
+        return str(payload["event_id"])
+
+    def resolve_delivery(self, payload: Mapping[str, Any]) -> Mapping[str, str] | None:
+        return {"delivery_id": payload["message"], "provider_message_id": payload["message"]}
+
+    def normalize_feedback(self, payload: Mapping[str, Any]) -> Feedback | None:
+        if payload["event"] == "bounced":
+            return Feedback("bounced", payload["recipient"], severity="permanent", event="bounced", reason="550")
+        return Feedback("delivered", event="delivered")
 
     async def _ask(self, told: dict[str, Any], on_the_way: Callable[[], None] = lambda: None) -> dict[str, Any]:
         line = self._free.pop() if self._free else await asyncio.open_unix_connection(self.path)
