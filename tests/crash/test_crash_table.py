@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from crash_table import cells, house
+from crash_table import cells, house, tales
 from crash_table.cells import Cell
 from crash_table.fate import PLACES
 from crash_table.house import House
+from crash_table.scene import Scene
 
 FEW = 8
 
@@ -65,3 +66,47 @@ def test_every_place_is_somebodys_end() -> None:
     told = {cell.place for cell in cells.every(("kill",))}
     assert told == set(PLACES)
     assert len(PLACES) == len(told)
+
+
+# What somebody does to the tables behind the engine's back, and what the account must say of it.
+TAMPERED = {
+    "a receipt is gone": (
+        tales.RECEIPTS,
+        "delete from dripdrop.message_events where provider_event_id in"
+        " (select min(provider_event_id) from dripdrop.message_events)",
+        "1 receipts were lost",
+    ),
+    "a receipt counts twice": (
+        tales.RECEIPTS,
+        "update dripdrop.message_events set provider_event_id = (select min(provider_event_id) from"
+        " dripdrop.message_events) where provider_event_id ="
+        " (select max(provider_event_id) from dripdrop.message_events)",
+        "1 receipts counted twice",
+    ),
+    "nobody is suppressed": (tales.RECEIPTS, "delete from dripdrop.suppressions", "0 are suppressed"),
+    "an event is not heard": (
+        tales.WAITS,
+        "insert into dripdrop.events (tenant_key, subscriber_type, subscriber_id, event_key, occurred_at, inserted_at)"
+        " select tenant_key, subscriber_type, subscriber_id, 'read', started_at, started_at from dripdrop.enrollments"
+        " where subscriber_id = '2'",
+        "1 waits missed their event",
+    ),
+}
+
+
+@pytest.mark.parametrize("deed", TAMPERED)
+def test_the_account_notices_what_was_lost_beside_messages(opened: House, deed: str) -> None:
+    tale, statement, said = TAMPERED[deed]
+    scene = Scene(opened, deed, "idempotent", "hold", tale=tale)
+    try:
+        scene.enroll(6)
+        worker = opened.nursery.bear(scene.spec())
+        settled = scene.finish()
+        worker.kill()
+        worker.ended.wait(10.0)
+        sound = scene.account(settled)
+        assert (sound.wrong, sound.lost, sound.duplicates) == ("", 0, 0)
+        scene.connection.execute(statement.encode())
+        assert said in scene.account(settled).wrong
+    finally:
+        scene.close()
