@@ -22,7 +22,7 @@ BATCH = 4
 PEOPLE = 40
 LONGEST_LIFE = 10.0
 LEASE = 1.5
-STAND_STILL = 2.5
+AFTERLIFE = 1.5
 # What every worker does at its start, before it holds anything.
 LATER = ("claim", "take_over", "sweep", "tidy", "match", "confirm")
 # Where a worker comes back, others must still be at what it held: their wire is slow.
@@ -126,6 +126,11 @@ class _Deeds:
         self.dead: dict[str, float] = {}
         # Whoever lived too long without coming to its place was ended by us, and does not count.
         self.cut_short: set[str] = set()
+        # Of those who stand still: what they held and since when, since when others have it, since when they are back.
+        self.stood: dict[str, tuple[int, int]] = {}
+        self.stood_at: dict[str, float] = {}
+        self.gone: dict[str, float] = {}
+        self.back: dict[str, float] = {}
         self.number = 0
 
     def run(self) -> None:
@@ -166,10 +171,13 @@ class _Deeds:
         if there is None:
             return
         held, open_attempts = self.scene.held([child.name]).get(child.name, (0, 0))
+        if self.cell.deed == "stop":
+            held, open_attempts = self.stood.pop(child.name, (0, 0)) if child.name in self.back else (0, 0)
         if child.died_of == signal.SIGKILL and held and child.name not in self.cut_short:
             self.result.kills += 1
             self.result.open_attempts += open_attempts
-            self.dead[child.name] = child.ended_at
+            if self.cell.deed == "kill":
+                self.dead[child.name] = child.ended_at
         else:
             self.result.idle_kills += 1
             if child.status is not None and child.status > 0:
@@ -180,14 +188,36 @@ class _Deeds:
         for name in self._released(list(self.dead)):
             self.result.takeovers.append(now - self.dead.pop(name))
         for child, since in list(self.alive.values()):
-            if self.cell.deed == "stop" and now - since > STAND_STILL:
-                # It stood still for longer than its lease; it may go on, write what it likes, and die a while later.
-                child.kill(signal.SIGCONT)
-                if now - since > STAND_STILL + 1.5:
-                    child.kill()
-            elif self.cell.deed == "kill" and now - since > LONGEST_LIFE:
+            if self.cell.deed == "stop" and self._bring_back(child, now):
+                continue
+            if now - since > LONGEST_LIFE:
                 self.cut_short.add(child.name)
                 child.kill()
+
+    def _bring_back(self, child: Child, now: float) -> bool:
+        """Who stands still is left so until others have all that it held; then it may write what it likes, and dies."""
+        name = child.name
+        if name in self.back:
+            if now > self.back[name] + AFTERLIFE:
+                child.kill()
+            return True
+        if not child.stands():
+            return False
+        held = self.scene.held([name]).get(name, (0, 0))
+        if name not in self.stood:
+            self.stood[name], self.stood_at[name] = held, now
+        if not self.stood[name][0]:
+            self.cut_short.add(name)
+            child.kill()
+        elif not held[0]:
+            if name not in self.gone:
+                self.gone[name] = now
+                self.result.takeovers.append(now - self.stood_at[name])
+            # The others are at it in different ways by then: they have just taken over, claimed it, sent it.
+            if now > self.gone[name] + 0.1 * (len(self.gone) % 4):
+                self.back[name] = now
+                child.kill(signal.SIGCONT)
+        return True
 
     def _released(self, names: list[str]) -> list[str]:
         held = self.scene.held(names) if names else {}

@@ -46,6 +46,13 @@ class Child:
         with suppress(ProcessLookupError):
             os.kill(self.pid, number)
 
+    def stands(self) -> bool:
+        """Whether the kernel has stopped it."""
+        try:
+            return Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+        except OSError:
+            return False
+
 
 class Nursery:
     """Workers, forked by a parent that has imported everything. Safe to call from several threads."""

@@ -60,8 +60,8 @@ In the cells of waits each wait must end exactly once, and by its event if that 
 provider posts `delivered` of every message, and of a fifth that a copy bounced, again and again until it is answered
 2xx; each must be there as exactly one event, and each bounce as exactly one suppression.
 
-`stop` cells: a worker stands still (SIGSTOP) for longer than its lease and comes back. Everything that it writes is
-refused by its tokens, and right before the wire it compares a clock that counts suspension with its last confirmed
+`stop` cells: a worker stands still (SIGSTOP) until its lease has run out and others have all that it held, and comes
+back (*takeover* counts from where it stopped). Everything that it writes is refused by its tokens, and right before the wire it compares a clock that counts suspension with its last confirmed
 heartbeat. **The gap that remains**: between that look and the provider's socket lie a few microseconds in which the
 machine could be suspended once more. No clock can close it, only the provider's own de-duplication can.
 
