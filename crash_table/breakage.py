@@ -64,7 +64,7 @@ def _close_in_two() -> None:
         found = decide(claim, *given, **named)
         if isinstance(found, Ending) and found.next_step_id is not None and found.next_due_at is not None:
             following.append((claim.enrollment_id, found.next_step_id, found.next_due_at))
-            found.next_step_id = found.next_due_at = None
+            found.next_step_id = found.next_due_at = found.next_as = None
         return found
 
     def and_wrap(self: Dispatcher, *given: Any, **named: Any) -> None:

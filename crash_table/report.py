@@ -62,9 +62,9 @@ provider posts `delivered` of every message, and of a fifth that a copy bounced,
 
 `stop` cells: a worker stands still (SIGSTOP) until its lease has run out and others have all that it held, and comes
 back (*takeover* counts from where it stopped). Everything that it writes is refused by its tokens, and right before the
-wire it compares a clock that counts suspension with its last confirmed heartbeat. **The gap that remains**: between that
-look and the provider's socket lie a few microseconds in which the machine could be suspended once more. No clock can
-close it, only the provider's own de-duplication can.
+wire it compares a clock that counts suspension with its last confirmed heartbeat. **The gap that remains**: between
+that look and the provider's socket lie a few microseconds in which the machine could be suspended once more. No clock
+can close it, only the provider's own de-duplication can.
 
 `fail` cells: nobody dies, the provider does: it refuses, breaks off or hangs, before or after it has accepted.
 `database` and `connection`: the postmaster or a backend is killed (the server restarts at once), or every connection is

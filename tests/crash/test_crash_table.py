@@ -35,7 +35,8 @@ def test_a_broken_build_is_caught(opened: House, build: str) -> None:
     assert not found.good, found
     assert found.account is not None, found.problem
     trouble = found.account.lost if build == "split" else found.account.duplicates
-    assert trouble, found.account
+    # It is caught by what the deaths did; a build that does not work at all would prove nothing.
+    assert 0 < trouble < found.account.expected / 2, found.account
 
 
 @pytest.mark.parametrize("build", CAUGHT)
