@@ -13,7 +13,7 @@ from crash_table import tales
 from crash_table.accounts import Account
 from crash_table.fate import PLACES
 from crash_table.house import Child, House
-from crash_table.scene import Scene
+from crash_table.scene import PATIENCE, Scene
 from crash_table.wire import CLASSES
 
 POLICIES = ("hold", "resend")
@@ -22,6 +22,7 @@ BATCH = 4
 PEOPLE = 40
 LONGEST_LIFE = 10.0
 LEASE = 1.5
+IMPATIENCE = 20.0
 AFTERLIFE = 1.5
 # What every worker does at its start, before it holds anything.
 LATER = ("claim", "take_over", "sweep", "tidy", "match", "confirm")
@@ -103,7 +104,8 @@ def run(house: House, cell: Cell, target: int, *, seconds: float = 60.0) -> Resu
         living = [house.nursery.bear(scene.spec(broken=cell.broken, **bounds))] if early else []
         _Deeds(scene, cell, result, target, begin + seconds).run()
         living.append(house.nursery.bear(scene.spec(broken=cell.broken)))
-        settled = scene.finish()
+        # What a broken build leaves behind may never come to an end.
+        settled = scene.finish(PATIENCE if cell.broken is None else IMPATIENCE)
         for each in living:
             each.kill(signal.SIGTERM)
             each.ended.wait(5.0)

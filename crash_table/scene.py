@@ -22,7 +22,7 @@ from dripdrop.operations import keeping
 from dripdrop.store import enrollments
 
 WORKER = "dripdrop-victim"
-PATIENCE = 150.0
+PATIENCE = 90.0
 STRIDE = timedelta(minutes=1)
 _HELD = """
 select w.name, count(q.id) as held, count(q.id) filter (where q.state = 'sending') as open
@@ -111,12 +111,12 @@ class Scene:
         row = self.connection.execute("select count(*) as number from dripdrop.execution_history").fetchone()
         return int(row["number"]) if row else 0
 
-    def finish(self) -> int:
+    def finish(self, patience: float = PATIENCE) -> int:
         """Let the living finish, moving business time on while nothing is due; how many doubts a person settled.
 
         The person looks at what has arrived, as an operator looks into the provider's log.
         """
-        until, settled = time.monotonic() + PATIENCE, 0
+        until, settled = time.monotonic() + patience, 0
         while time.monotonic() < until:
             live, told = self.live(), self._receipts()
             if not (live["live"] or live["unread"] or live["unsettled"] or told["pending"]):
