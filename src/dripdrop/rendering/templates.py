@@ -10,14 +10,13 @@ from functools import lru_cache
 from typing import Any, cast
 
 from liquid.builtin.content import ContentNode
-from liquid.builtin.expressions import FilteredExpression, Path
 from liquid.builtin.output import OutputNode
 from liquid.exceptions import LiquidError, LiquidInterrupt, StopRender
 from liquid.stringify import to_liquid_string
 from liquid.template import BoundTemplate
 
 from dripdrop.rendering.environment import MAX_OUTPUT, Context, environment
-from dripdrop.rendering.fast_nodes import Written
+from dripdrop.rendering.fast_nodes import Written, bare_path
 from dripdrop.rendering.problems import MAX_TEMPLATE, Problem, invalid
 from dripdrop.rendering.readable import unreadable
 
@@ -185,16 +184,8 @@ def _straight(bound: BoundTemplate) -> tuple[str | tuple[str, ...], ...] | None:
         if isinstance(node, ContentNode):
             steps.append(node.text)
             continue
-        path = _bare_path(node.expression) if isinstance(node, OutputNode) else None
+        path = bare_path(node.expression) if isinstance(node, OutputNode) else None
         if path is None:
             return None
         steps.append(path)
     return tuple(steps)
-
-
-def _bare_path(expression: Any) -> tuple[str, ...] | None:
-    if type(expression) is not FilteredExpression or expression.filters or type(expression.left) is not Path:
-        return None
-    segments = expression.left.path
-    names = tuple(each for each in segments if isinstance(each, str))
-    return names if len(names) == len(segments) else None
