@@ -35,7 +35,7 @@ QUICK_BESIDES = (
     Cell("receive.committed", "neither", "hold"),
     Cell("take_in.uncommitted", "idempotent", "resend"),
 )
-KILLS, QUICK_KILLS, QUICK_KILLS_BESIDES = 32, 12, 5
+KILLS, QUICK_KILLS, QUICK_KILLS_BESIDES = 30, 12, 5
 Job = Callable[[House], Result]
 
 
@@ -80,7 +80,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--kills", type=int, default=None, help=f"kills per cell (default {KILLS})")
     parser.add_argument("--database-kills", type=int, default=200)
     parser.add_argument("--cuts", type=int, default=60)
-    parser.add_argument("--at-once", type=int, default=3, help="cells at work at once")
+    parser.add_argument("--at-once", type=int, default=4, help="cells at work at once")
     parser.add_argument("--only", default="", help="only cells whose name contains this text")
     asked = parser.parse_args()
     if asked.kills is None:
