@@ -1,4 +1,4 @@
-"""What happens where the ground gives way: full disk, no connection left, torn network, wrong clocks, migration?"""
+"""What happens where the ground gives way: full disk, no connection, torn network, wrong clock, migration, a backup?"""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psycopg
 
+from crash_table import restored
 from crash_table.cells import Cell, Result
 from crash_table.house import House, Nursery, opened
 from crash_table.network import Far
@@ -183,6 +184,7 @@ CALAMITIES: Mapping[str, Callable[[ExitStack, Result], None]] = {
     "worker's clock": _worker_clock,
     "server's clock": _server_clock,
     "migration": _migration,
+    "restored backup": restored.strike,
 }
 
 
