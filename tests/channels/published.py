@@ -1,8 +1,8 @@
 """Which events does each provider publish? Its page's own list, and how a payload says which of them it is.
 
 An event that is told in several ways (a bounce has types) is listed as `event/type`. A list is what the page named
-beside it says, read on the day its recordings say; a table of a provider of ours may not know an event that is not
-here, and none that is here may lack a recording.
+beside it says, read on the day its recordings say (where it names a day, on that one); a table of a provider of ours
+may not know an event that is not here, and none that is here may lack a recording.
 """
 
 from __future__ import annotations
@@ -77,27 +77,41 @@ EVENTS: Mapping[str, frozenset[str]] = {
         "General MailboxFull MessageTooLarge CustomTimeoutExceeded ContentRejected AttachmentRejected",
     )
     | under("Bounce/Undetermined", "Undetermined"),
-    # https://www.twilio.com/docs/messaging/api/message-resource#message-status-values, /guides/webhook-request
+    # The enumeration of statuses in Twilio's own client (github.com/twilio/twilio-node, api/v2010/account/message.ts),
+    # read 2026-11-22; `receiving` is of what comes in, and not told. Of these the guide
+    # https://www.twilio.com/docs/messaging/guides/outbound-message-status-in-status-callbacks says that queued,
+    # canceled, sent, failed, delivered, undelivered and read are called back. OptOutType: /docs/messaging/twiml.
     "twilio": words(
         "accepted scheduled queued sending sent delivered undelivered failed canceled read partially_delivered received"
     )
     | under("received", "STOP START HELP"),
-    # https://docs.slack.dev/reference/events: those an app of ours can be subscribed to with profit
+    # https://docs.slack.dev/reference/events: those an app of ours can be subscribed to with profit; of messages the
+    # subtypes of https://docs.slack.dev/reference/events/message, without those that are no longer served
+    # (file_mention, reply_broadcast) or told to RTM alone (group_archive). Read 2026-11-22.
     "api": words("app_uninstalled message_metadata_posted message_metadata_updated message_metadata_deleted")
-    | under("message", "im channel group mpim bot_message message_changed message_deleted"),
-    # https://core.telegram.org/bots/api#update
+    | under(
+        "message",
+        "im channel group mpim assistant_app_thread bot_message channel_archive channel_convert_to_private "
+        "channel_convert_to_public channel_join channel_leave channel_name channel_posting_permissions "
+        "channel_purpose channel_topic channel_unarchive document_mention ekm_access_denied file_comment file_share "
+        "group_join group_leave group_name group_purpose group_topic group_unarchive me_message message_changed "
+        "message_deleted message_replied pinned_item reminder_add thread_broadcast unpinned_item",
+    ),
+    # https://core.telegram.org/bots/api#update, as of Bot API 10.3, read 2026-11-22 in a copy of 2026-09-11
     "bot_api": words(
         "message edited_message channel_post edited_channel_post business_connection business_message "
         "edited_business_message deleted_business_messages message_reaction message_reaction_count inline_query "
         "chosen_inline_result callback_query shipping_query pre_checkout_query purchased_paid_media poll poll_answer "
-        "my_chat_member chat_member chat_join_request chat_boost removed_chat_boost"
+        "my_chat_member chat_member chat_join_request chat_boost removed_chat_boost guest_message managed_bot "
+        "subscription stopped_message_generation"
     ),
-    # https://developers.facebook.com/documentation/business-messaging/whatsapp/webhooks/reference/messages
+    # https://developers.facebook.com/documentation/business-messaging/whatsapp/webhooks/reference/messages and the
+    # pages below it, read 2026-11-22
     "cloud_api": under("statuses", "sent delivered read played failed")
     | under(
         "messages",
         "text image audio video document sticker location contacts interactive button reaction order system "
-        "unsupported",
+        "edit revoke unsupported",
     )
     | under("user_preferences", "stop resume"),
 }  # fmt: skip

@@ -18,6 +18,9 @@ MAX_LENGTH = 2048
 ANSWERED_PLAINLY = frozenset({"sms", "whatsapp", "telegram", "slack"})
 
 _PHONE_CHANNELS = frozenset({"sms", "whatsapp"})
+# Who hides the number behind a username is named by country and an id, which may be all digits:
+# https://developers.facebook.com/documentation/business-messaging/whatsapp/business-scoped-user-ids.
+_WHATSAPP_USER = re.compile(r"[A-Z]{2}\.(?:ENT\.)?[A-Za-z0-9]{1,128}")
 _ADDRESS = re.compile(
     r"(?<![\w.!#$%&'*+/=?^`{|}~-])[\w.!#$%&'*+/=?^`{|}~-]{1,64}@(?:[\w-]{1,63}\.){1,20}[^\W\d_][\w-]{1,62}(?![\w@-])"
 )
@@ -27,9 +30,9 @@ def normalize(channel: str, value: str, region: str = "US") -> str:
     """The one spelling under which a recipient is compared, counted and suppressed; doing it twice changes nothing.
 
     E-mail: trimmed, lower case, the domain in its ASCII form (IDNA). SMS and WhatsApp: E.164 where the number is
-    valid in `region` (two letters), else its digits. Telegram: `@names` in lower case, ids as they are. Everything
-    else, Slack ids above all, keeps its case and is only trimmed. Raises `Invalid` for what is not text or is longer
-    than 2048 characters.
+    valid in `region` (two letters), else its digits; WhatsApp's own ids (US.1349...) as they are. Telegram: `@names`
+    in lower case, ids as they are. Everything else, Slack ids above all, keeps its case and is only trimmed. Raises
+    `Invalid` for what is not text or is longer than 2048 characters.
     """
     if not isinstance(value, str):
         raise Invalid(
@@ -44,6 +47,8 @@ def normalize(channel: str, value: str, region: str = "US") -> str:
     value = value.strip()
     if channel == "email":
         return _email(value)
+    if channel == "whatsapp" and _WHATSAPP_USER.fullmatch(value):
+        return value
     if channel in _PHONE_CHANNELS:
         return _phone(value, region.upper())
     if channel == "telegram" and value.startswith("@"):

@@ -31,6 +31,8 @@ _API = "https://slack.com/api"
 _JSON = ("content-type", "application/json; charset=utf-8")
 _WORD = re.compile(r"[a-z][a-z0-9_]{0,79}")
 _EVENT_TYPE = "dripdrop_delivery"
+# What people write has no subtype, or one of these: https://docs.slack.dev/reference/events/message.
+_WRITTEN = frozenset((None, "file_share", "me_message", "thread_broadcast"))
 _WEBHOOK_FIELDS = ("blocks", "attachments", "mrkdwn", "unfurl_links", "unfurl_media", "metadata")
 _POST_FIELDS = (
     "blocks", "attachments", "mrkdwn", "parse", "link_names", "unfurl_links", "unfurl_media", "thread_ts",
@@ -209,7 +211,8 @@ class SlackApiProvider:
         """What a person wrote to the app, or below a message of ours; what a bot wrote, or was edited, is none."""
         event = child(payload, "event")
         sender, place, thread = (string(event, name) for name in ("user", "channel", "thread_ts"))
-        wrote = child(event, "type") == "message" and not child(event, "subtype") and not child(event, "bot_id")
+        written = child(event, "type") == "message" and string(event, "subtype") in _WRITTEN
+        wrote = written and not child(event, "bot_id")
         if not wrote or sender is None or (thread is None and child(event, "channel_type") != "im"):
             return []
         return [

@@ -53,6 +53,12 @@ _REFUSALS: Sequence[tuple[str, tuple[Kind, Cause]]] = (
     ("chat_write_forbidden", ("permanent", "recipient")),
     ("not enough rights", ("permanent", "recipient")),
 )
+# The contents of a message that somebody wrote, https://core.telegram.org/bots/api#message: without any of them it is a
+# service message, such as that the bot may write now.
+_CONTENTS = (
+    "text", "rich_message", "animation", "audio", "document", "live_photo", "paid_media", "photo", "sticker", "story",
+    "video", "video_note", "voice", "checklist", "contact", "dice", "game", "poll", "venue", "location",
+)  # fmt: skip
 _INTENTS: Mapping[str, Intent] = {"/stop": "unsubscribe", "/unsubscribe": "unsubscribe", "/start": "resubscribe"}
 _MEMBERS: Mapping[str, Status] = {"kicked": "unsubscribed", "member": "resubscribed"}
 
@@ -155,7 +161,8 @@ class TelegramProvider:
     def parse_inbound(self, payload: Mapping[str, Any]) -> list[InboundMessage]:
         message = child(payload, "message")
         chat = string(message, "chat", "id")
-        if chat is None or child(message, "from", "is_bot") is True:
+        written = any(child(message, name) is not None for name in _CONTENTS)
+        if chat is None or not written or child(message, "from", "is_bot") is True:
             return []
         text = string(message, "text") or string(message, "caption") or ""
         # In a group a command names its bot: /stop@acme_bot.
@@ -181,6 +188,6 @@ def _url(config: Config, method: str) -> str:
 
 
 def _key(message: Any) -> str | None:
-    """A message's name: its number is only its own within its chat."""
+    """A message's name: its number is only its own within its chat; 0 is none (ephemeral, or sent later)."""
     chat, number = string(message, "chat", "id"), string(message, "message_id")
-    return f"{chat}:{number}" if chat and number else None
+    return f"{chat}:{number}" if chat and number and number != "0" else None

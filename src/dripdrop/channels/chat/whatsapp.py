@@ -3,7 +3,9 @@
 Sending: https://developers.facebook.com/documentation/business-messaging/whatsapp/reference/whatsapp-business-phone-number/message-api.
 Errors: https://developers.facebook.com/documentation/business-messaging/whatsapp/support/error-codes. Webhooks:
 https://developers.facebook.com/documentation/business-messaging/whatsapp/webhooks/reference/messages/status and its
-neighbours; signatures and the handshake: https://developers.facebook.com/docs/graph-api/webhooks/getting-started.
+neighbours; of people who hide their number behind a username:
+https://developers.facebook.com/documentation/business-messaging/whatsapp/business-scoped-user-ids; signatures and the
+handshake: https://developers.facebook.com/docs/graph-api/webhooks/getting-started.
 In doubt: there is no key and no way to look a message up; but each status carries our id (`biz_opaque_callback_data`),
 so a message that WhatsApp has makes itself known.
 """
@@ -34,16 +36,16 @@ _BESIDE = ("preview_url", "context", "message_activity_sharing", "type")
 _REFUSALS: Mapping[tuple[Kind, Cause], tuple[int, ...]] = {
     ("permanent", "opted_out"): (131050,),
     ("permanent", "recipient"): (131021, 131026, 131062),
-    ("permanent", "policy"): (130472, 130497, 131047, 131049),
-    ("temporary", "throttled"): (4, 80007, 130429, 131048, 131056, 131057, 133016),
+    ("permanent", "policy"): (130403, 130472, 130497, 131047, 131049),
+    ("temporary", "throttled"): (4, 80007, 130429, 131048, 131056, 131057, 131064, 133016),
     ("temporary", "adapter"): (
         0, 3, 10, 33, 190, 200, 368, 131005, 131030, 131031, 131037, 131042, 131045, 133000, 133004, 133005, 133006,
         133008, 133009, 133010, 133015, 134011,
     ),
     ("temporary", "message"): (1, 2, 131016),
     ("permanent", "message"): (
-        100, 131008, 131009, 131051, 131052, 131053, 132000, 132001, 132005, 132007, 132012, 132015, 132016, 132068,
-        132069, 135000,
+        100, 131008, 131009, 131051, 131052, 131053, 131063, 132000, 132001, 132005, 132007, 132012, 132015, 132016,
+        132068, 132069, 135000,
     ),
 }  # fmt: skip
 _REFUSED = {code: outcome for outcome, codes in _REFUSALS.items() for code in codes}
@@ -62,6 +64,8 @@ _FAILURES: Mapping[Cause, tuple[Status, Severity | None]] = {
     "recipient": ("bounced", "temporary"),
     "policy": ("blocked", None),
 }
+# What people do to messages that are there already, and what WhatsApp itself tells: none of it is an answer.
+_ACTS = frozenset(("reaction", "edit", "revoke", "pin", "keep_in_chat", "system"))
 _WISHES: Mapping[str, Status] = {"stop": "unsubscribed", "resume": "resubscribed"}
 
 
@@ -158,7 +162,8 @@ class WhatsAppProvider:
         stamp, named = string(event, "timestamp"), string(event, "id")
         if kind == "messages":
             return event_key("inbound", named)
-        return event_key(string(event, "status") or string(event, "value"), named or string(event, "wa_id"), stamp)
+        whose = named or string(event, "wa_id") or string(event, "user_id")
+        return event_key(string(event, "status") or string(event, "value"), whose, stamp)
 
     def resolve_delivery(self, payload: Mapping[str, Any]) -> Mapping[str, str] | None:
         if payload.get("kind") != "statuses":
@@ -173,7 +178,7 @@ class WhatsAppProvider:
         if kind == "user_preferences":
             wish = string(event, "value") or ""
             status = _WISHES.get(wish)
-            return Feedback(status, _number(string(event, "wa_id")), at, event=wish) if status else None
+            return Feedback(status, _person(event, "wa_id", "user_id"), at, event=wish) if status else None
         if kind != "statuses":
             return None
         word, code = string(event, "status") or "", string(_first(child(event, "errors")), "code") or ""
@@ -182,14 +187,18 @@ class WhatsAppProvider:
             status, severity = _failure(code)
         if status is None:
             return None
-        to = _number(string(event, "recipient_id"))
+        group = string(event, "recipient_type") == "group"
+        to = _number(string(event, "recipient_participant_id" if group else "recipient_id"))
         return Feedback(status, to, at, severity, event=word, reason=code[:20])
 
     def parse_inbound(self, payload: Mapping[str, Any]) -> list[InboundMessage]:
-        """What a person wrote or pressed; a reaction is none, and what WhatsApp itself reports neither."""
+        """What a person wrote or pressed; in a group only what quotes a message of ours."""
         event = child(payload, "event")
-        sender = _number(string(event, "from"))
-        if payload.get("kind") != "messages" or sender is None or child(event, "type") in ("reaction", "system"):
+        sender, quoted = _person(event, "from", "from_user_id"), string(event, "context", "id")
+        kind = string(event, "unsupported", "type") or string(event, "type")
+        if payload.get("kind") != "messages" or sender is None or kind in _ACTS:
+            return []
+        if string(event, "group_id") and quoted is None:
             return []
         return [
             InboundMessage(
@@ -198,7 +207,7 @@ class WhatsAppProvider:
                 text=_text(event),
                 received_at=moment(child(event, "timestamp")),
                 provider_message_id=string(event, "id"),
-                replies_to=string(event, "context", "id"),
+                replies_to=quoted,
             )
         ]
 
@@ -252,6 +261,11 @@ def _text(event: Any) -> str:
     inner = child(event, kind)
     places = (("body",), ("text",), ("caption",), ("button_reply", "title"), ("list_reply", "title"))
     return next((found for place in places if (found := string(inner, *place))), "")
+
+
+def _person(event: Any, number: str, user_id: str) -> str | None:
+    """A person's number; of who hides it behind a username, the id that they have with this business (US.1349...)."""
+    return _number(string(event, number)) or string(event, user_id)
 
 
 def _number(text: str | None) -> str | None:
