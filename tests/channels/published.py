@@ -78,11 +78,12 @@ EVENTS: Mapping[str, frozenset[str]] = {
     )
     | under("Bounce/Undetermined", "Undetermined"),
     # The enumeration of statuses in Twilio's own client (github.com/twilio/twilio-node, api/v2010/account/message.ts),
-    # read 2026-11-22; `receiving` is of what comes in, and not told. Of these the guide
-    # https://www.twilio.com/docs/messaging/guides/outbound-message-status-in-status-callbacks says that queued,
-    # canceled, sent, failed, delivered, undelivered and read are called back. OptOutType: /docs/messaging/twiml.
+    # read 2026-11-22. Of these /docs/messaging/guides/outbound-message-status-in-status-callbacks says that queued,
+    # canceled, sent, failed, delivered, undelivered and read are called back, /docs/messaging/guides/webhook-request
+    # that receiving and received are of what comes in. OptOutType: https://www.twilio.com/docs/messaging/twiml.
     "twilio": words(
-        "accepted scheduled queued sending sent delivered undelivered failed canceled read partially_delivered received"
+        "accepted scheduled queued sending sent delivered undelivered failed canceled read partially_delivered "
+        "receiving received"
     )
     | under("received", "STOP START HELP"),
     # https://docs.slack.dev/reference/events: those an app of ours can be subscribed to with profit; of messages the

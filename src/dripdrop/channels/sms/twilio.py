@@ -186,7 +186,7 @@ class TwilioProvider:
 
     def parse_inbound(self, payload: Mapping[str, Any]) -> list[InboundMessage]:
         sender = string(payload, "From")
-        if not _came_in(payload) or sender is None:
+        if not _came_in(payload) or "Body" not in payload or sender is None:
             return []
         return [
             InboundMessage(
@@ -195,6 +195,7 @@ class TwilioProvider:
                 text=string(payload, "Body") or "",
                 intent=_INTENTS.get(string(payload, "OptOutType") or ""),
                 provider_message_id=_sid(payload),
+                replies_to=string(payload, "OriginalRepliedMessageSid"),
             )
         ]
 
