@@ -27,15 +27,19 @@ def under(event: str, text: str) -> frozenset[str]:
 
 
 EVENTS: Mapping[str, frozenset[str]] = {
-    # https://documentation.mailgun.com/docs/mailgun/user-manual/events/event-types; list_* are told to the API alone.
+    # https://documentation.mailgun.com/docs/mailgun/user-manual/events/event-types, read 2026-11-22. That of lists
+    # (/events/events: list_member_uploaded and the like) /webhooks/webhook-payloads knows nothing.
     "mailgun": words("accepted rejected delivered opened clicked unsubscribed complained stored inbound")
     | under("failed", "temporary permanent"),
-    # https://www.twilio.com/docs/sendgrid/for-developers/tracking-events/event
+    # https://www.twilio.com/docs/sendgrid/for-developers/tracking-events/event, read 2026-11-22
     "sendgrid": words(
         "processed dropped delivered deferred bounce blocked open click spamreport unsubscribe group_unsubscribe "
         "group_resubscribe account_status_change inbound"
     ),
-    # https://postmarkapp.com/developer/webhooks/webhooks-overview, /developer/api/bounce-api#bounce-types
+    # Postmark's own pages could not be read on 2026-11-22. Read then: the kinds of a bounce, in its client
+    # (https://github.com/ActiveCampaign/postmark.js/blob/master/src/client/models/webhooks/enums/BounceTypeCode.ts),
+    # why an address is suppressed (its postmark-python/blob/main/postmark/models/suppressions/enums.py), and the
+    # records (its postmark-skills/blob/main/postmark-webhooks/SKILL.md).
     "postmark": words("Delivery SpamComplaint Open Click Inbound")
     | under("SubscriptionChange", "HardBounce SpamComplaint ManualSuppression reactivated")
     | under(
@@ -44,34 +48,44 @@ EVENTS: Mapping[str, frozenset[str]] = {
         "OpenRelayTest Unknown SoftBounce VirusNotification ChallengeVerification BadEmailAddress ManuallyDeactivated "
         "Unconfirmed Blocked SMTPApiError InboundError DMARCPolicy TemplateRenderingFailed",
     ),
-    # https://developers.mailersend.com/api/v1/account/webhooks.html
+    # MailerSend's own page could not be read on 2026-11-22. Read then: its client
+    # (https://github.com/mailersend/mailersend-nodejs/blob/main/src/models/email/EmailWebhook.ts), and where its ping,
+    # `suppressed` and `inbound_message.rejected` are recorded from.
     "mailersend": words(
         "inbound.message webhook.test sender_identity.verified maintenance.start maintenance.end "
         "inbound_forward.failed inbound_message.rejected email_single.verified email_list.verified "
-        "bulk_email.completed recipient.on_hold_added recipient.on_hold_removed"
+        "email_list.created bulk_email.completed recipient.on_hold_added recipient.on_hold_removed"
     )
     | frozenset(
         f"activity.{each}"
         for each in words(
             "sent delivered soft_bounced hard_bounced deferred opened opened_unique clicked clicked_unique "
-            "unsubscribed spam_complaint spam_complaints suppressed survey_opened survey_submitted"
+            "unsubscribed spam_complaint suppressed survey_opened survey_submitted"
         )
     ),
-    # https://resend.com/docs/webhooks/event-types, and of inboxes the types of Resend's own client
+    # https://resend.com/docs/webhooks/event-types, read 2026-11-22
     "resend": words(
         "email.sent email.scheduled email.delivered email.delivery_delayed email.complained email.bounced "
         "email.opened email.clicked email.received email.failed email.suppressed contact.created contact.updated "
-        "contact.deleted domain.created domain.updated domain.deleted suppression.added suppression.removed "
+        "contact.deleted contact.topics.updated topic.created topic.updated topic.deleted domain.created "
+        "domain.updated domain.deleted suppression.added suppression.removed "
         "inbox.created inbox.updated inbox.deleted inbox.thread.created inbox.thread.folder.updated "
         "inbox.thread.assigned inbox.thread.unassigned inbox.thread.labels.updated inbox.email.received "
         "inbox.email.sent inbox.draft.created inbox.draft.updated inbox.draft.sent inbox.draft.deleted"
     ),
-    # https://docs.aws.amazon.com/ses/latest/dg/event-publishing-retrieving-sns-contents.html, and of SNS itself
+    # https://docs.aws.amazon.com/ses/latest/dg/event-publishing-retrieving-sns-contents.html, its like for Firehose
+    # (CustomTimeoutExceeded), /sending-email-suppression-list-tenant-level.html, and of SNS itself
+    # https://docs.aws.amazon.com/sns/latest/dg/sns-message-and-json-formats.html, all read 2026-11-22. Of
+    # UnsubscribedRecipient and EmailValidationSuppressed others speak; the page with them could not be read.
     "ses": frozenset(
         ("Complaint", "Delivery", "DeliveryDelay", "Send", "Reject", "Rendering Failure", "Open", "Click",
          "Subscription", "Received", "SubscriptionConfirmation", "UnsubscribeConfirmation", "Notification")
     )
-    | under("Bounce/Permanent", "General NoEmail Suppressed OnAccountSuppressionList UnsubscribedRecipient")
+    | under(
+        "Bounce/Permanent",
+        "General NoEmail Suppressed OnAccountSuppressionList OnTenantSuppressionList EmailValidationSuppressed "
+        "UnsubscribedRecipient",
+    )
     | under(
         "Bounce/Transient",
         "General MailboxFull MessageTooLarge CustomTimeoutExceeded ContentRejected AttachmentRejected",
@@ -118,7 +132,10 @@ EVENTS: Mapping[str, frozenset[str]] = {
 }  # fmt: skip
 
 # How many recordings of a provider are written without their page having been read.
-UNREAD: Mapping[str, int] = {}
+UNREAD: Mapping[str, int] = {
+    "mailersend": 3,
+    "ses": 2,
+}
 
 # What the tables of our own modules speak of.
 KNOWN: Mapping[str, frozenset[str]] = {

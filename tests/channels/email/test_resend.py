@@ -195,3 +195,13 @@ def test_with_any_character_of_a_header_changed_we_believe_no_more_than_svix(nam
 @pytest.mark.parametrize("missing", ["svix-id", "svix-timestamp", "svix-signature"])
 def test_without_any_of_its_headers_it_is_refused(missing):
     assert not holds(BODY, {name: value for name, value in signed().items() if name != missing})
+
+
+@pytest.mark.parametrize(
+    "topics", [None, [], ["news"], [{"subscription": "opt_out"}], [{"id": "t", "subscription": "?"}]]
+)
+def test_a_change_of_topics_that_names_none_says_nothing(topics):
+    event = {"type": "contact.topics.updated", "data": {"email": "ann@example.org", "topics": topics}}
+    provider = ResendProvider()
+    told = provider.parse_events(json.dumps(event).encode(), {"svix-id": "msg_1"})
+    assert [provider.normalize_feedback(each) for each in told] == [None]

@@ -51,7 +51,6 @@ _EVENTS: Mapping[str, tuple[Status, Severity | None]] = {
     "clicked_unique": ("clicked", None),
     "unsubscribed": ("unsubscribed", None),
     "spam_complaint": ("complained", None),
-    "spam_complaints": ("complained", None),
     "suppressed": ("rejected", None),
 }
 # Where an event in the flat shape says why.
@@ -159,7 +158,7 @@ class MailerSendProvider(EmailProvider):
             event=event,
             reason=saying(next((why for why in (string(about, "reason"), *_said(meta)) if why), "")),
             user_agent=string(meta, "user_agent"),
-            ip=string(about, "ip"),
+            ip=string(about, "ip") or string(meta, "ip"),
             url=string(about, "url") or string(meta, "url"),
         )
 

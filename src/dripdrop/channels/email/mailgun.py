@@ -44,12 +44,17 @@ _EVENTS: Mapping[str, tuple[Status, Severity | None]] = {
     "unsubscribed": ("unsubscribed", None),
     "complained": ("complained", None),
 }
-# `reason` of a message given up: on Mailgun's own lists, refused as spam, or tried for too long.
+# `reason` of a message given up: on Mailgun's own lists, refused for what or who sent it, or tried for too long. Only a
+# `bounce` speaks against the address; what else was given up is soft, and the next message may be tried:
+# https://documentation.mailgun.com/docs/mailgun/user-manual/reporting/metric-definitions.
 _FAILURES: Mapping[str, tuple[Status, Severity | None]] = {
     "suppress-bounce": ("bounced", "permanent"),
     "suppress-complaint": ("complained", None),
     "suppress-unsubscribe": ("unsubscribed", None),
     "espblock": ("blocked", None),
+    "blacklisted": ("blocked", None),
+    "greylisted": ("bounced", "temporary"),
+    "generic": ("bounced", "temporary"),
     "old": ("bounced", "temporary"),
 }
 
@@ -265,7 +270,8 @@ def _failure(payload: Mapping[str, Any]) -> tuple[Status, Severity | None]:
 
 def _reason(payload: Mapping[str, Any]) -> str:
     told = child(payload, "delivery-status")
-    said = (string(payload, "reason"), string(told, "code"), string(told, "enhanced-code"))
+    refused = saying(string(payload, "reject", "reason") or "")
+    said = (string(payload, "reason"), string(told, "code"), string(told, "enhanced-code"), refused)
     return " ".join(each for each in said if each)
 
 

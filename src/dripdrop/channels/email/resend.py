@@ -61,6 +61,8 @@ _ORIGINS: Mapping[str, tuple[Status, Severity | None]] = {
     "manual": ("unsubscribed", None),
 }
 _REMOVED: tuple[Status, Severity | None] = ("resubscribed", None)
+_TOPICS = "contact.topics.updated"
+_CHOICES: Mapping[str, Status] = {"opt_out": "unsubscribed", "opt_in": "resubscribed"}
 
 
 class ResendProvider(EmailProvider):
@@ -123,16 +125,21 @@ class ResendProvider(EmailProvider):
         callers.fresh(stamp, config)
 
     def parse_events(self, raw_body: bytes, headers: Mapping[str, str]) -> Sequence[Mapping[str, Any]]:
-        return [{**bodies.json_object(raw_body), _ID: headers.get(_ID)}]
+        """One payload for each topic that somebody left or joined, and else one."""
+        event = {**bodies.json_object(raw_body), _ID: headers.get(_ID)}
+        topics = child(event, "data", "topics") if string(event, "type") == _TOPICS else None
+        several = [{**event, "topic": each} for each in topics] if isinstance(topics, list) else []
+        return several or [event]
 
     def provider_event_id(self, payload: Mapping[str, Any]) -> str | None:
         """Svix gives each event an id, which stays when it is sent again; the body has none."""
         told = (payload.get("type"), payload.get("created_at"), string(payload, "data", "email_id"))
-        return string(payload, _ID) or event_key(*told)
+        key, topic = string(payload, _ID) or event_key(*told), string(payload, "topic", "id")
+        return f"{key}|{topic}" if topic else key
 
     def resolve_delivery(self, payload: Mapping[str, Any]) -> Mapping[str, str] | None:
-        if string(payload, "type") == "email.received":
-            return None
+        if (string(payload, "type") or "").startswith(("email.received", "inbox.")):
+            return None  # people's mail, not ours
         whose = {
             "delivery_id": _tags(payload).get(DELIVERY_KEY),
             "provider_message_id": string(payload, "data", "email_id") or string(payload, "data", "source_id"),
@@ -146,11 +153,16 @@ class ResendProvider(EmailProvider):
         if event in ("contact.created", "contact.updated"):
             gone = child(told, "unsubscribed") is True
             return _feedback(payload, "unsubscribed", None, string(told, "email")) if gone else None
+        if event == _TOPICS:
+            if not string(payload, "topic", "id"):
+                return None  # it would be about all of them
+            chosen = _CHOICES.get(string(payload, "topic", "subscription") or "")
+            return _feedback(payload, chosen, None, string(told, "email")) if chosen else None
         if event in ("suppression.added", "suppression.removed"):
             added = _ORIGINS.get(string(told, "origin") or "") if event == "suppression.added" else _REMOVED
             return _feedback(payload, *added, string(told, "email")) if added else None
         if event == "email.bounced":
-            # The page speaks of permanent bounces only; a type is said since 2025.
+            # A bounce without a type is of the time when the page spoke of permanent ones only.
             return _feedback(payload, *bounces.meaning(kind or "Permanent", sub_kind), _only(told))
         status, severity = _EVENTS.get(event, (None, None))
         return _feedback(payload, status, severity, _only(told)) if status is not None else None
@@ -250,6 +262,7 @@ def _feedback(payload: Mapping[str, Any], status: Status, severity: Severity | N
         severity,
         event=string(payload, "type") or "",
         reason=saying(" ".join(each for each in said if each)),
+        topic=string(payload, "topic", "id"),
         user_agent=string(seen, "userAgent"),
         ip=string(seen, "ipAddress"),
         url=string(seen, "link"),

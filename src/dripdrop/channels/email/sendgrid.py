@@ -62,6 +62,7 @@ _EVENTS: Mapping[str, tuple[Status, Severity | None]] = {
 _DROPS: Mapping[str, tuple[Status, Severity | None]] = {
     "bounced address": ("bounced", "permanent"),
     "invalid": ("bounced", "permanent"),
+    "invalid address": ("bounced", "permanent"),
     "unsubscribed address": ("unsubscribed", None),
     "spam reporting address": ("complained", None),
 }
@@ -141,7 +142,7 @@ class SendGridProvider(KeepsOurId):
 
     def normalize_feedback(self, payload: Mapping[str, Any]) -> Feedback | None:
         event = string(payload, "event") or ""
-        reason = string(payload, "reason") or ""
+        reason = string(payload, "reason") or (string(payload, "response") if event == "deferred" else None) or ""
         status, severity = _EVENTS.get(_kind(payload, event), (None, None))
         if status is None:
             return None

@@ -78,7 +78,7 @@ def feedback(payload: Mapping[str, Any]) -> Feedback | None:
     said = (
         string(payload, "said"),
         *kinds,
-        *(string(told, name) for name in ("complaintFeedbackType", "complaintSubType", "delayType")),
+        *(string(told, name) for name in ("complaintFeedbackType", "complaintSubType", "delayType", "reason")),
     )
     return Feedback(
         status,
