@@ -79,15 +79,10 @@ class Batch:
 
     def _equip(self, adapter: Adapter, now: datetime) -> Outfit:
         runtime = self._runtime
-        made = Outfit(adapter, ref_of(adapter), self.setting(adapter).on_doubt)
+        made = Outfit(adapter, adapter.ref, self.setting(adapter).on_doubt)
         try:
             made.provider = runtime.provider(adapter)
             made.config = runtime.call_config(adapter, now, self.config.public_url)
         except DripDropError as error:
             made.trouble = error.code
         return made
-
-
-def ref_of(adapter: Adapter) -> AdapterRef:
-    """What an adapter's code may know of its own row."""
-    return AdapterRef(adapter.id, adapter.name, adapter.channel, adapter.provider)

@@ -16,7 +16,6 @@ from dripdrop.channels.tokens import Tokens
 from dripdrop.config import Config
 from dripdrop.contracts import Scheduler, TokenError
 from dripdrop.engine import linking
-from dripdrop.engine.batch import ref_of
 from dripdrop.errors import DripDropError
 from dripdrop.hooks.asking import Hooks
 from dripdrop.operations.dispatching import Policy
@@ -29,6 +28,7 @@ from dripdrop.rules.facts import NOTHING
 from dripdrop.rules.message import Delivery, Email, Message
 from dripdrop.rules.outcome import Neither, OnDoubt, Outcome, Rejected
 from dripdrop.rules.recipients import ANSWERED_PLAINLY, MAX_LENGTH, normalize
+from dripdrop.rules.windows import Window
 from dripdrop.store import adapters
 from dripdrop.store.adapters import Adapter
 from dripdrop.store.database import AsyncDatabase
@@ -74,7 +74,7 @@ class Runtime:
             self.versions.clear()
         return Policy(
             addresses=self._addresses,
-            window=lambda claim: self._window(claim, config),
+            window=_windows(config),
             default_zone=config.default_timezone,
             allows=config.allows if config.only_to is not None else None,
             versions=self.versions,
@@ -116,7 +116,7 @@ class Runtime:
         if "token_source" not in config:
             return config
         seconds = self.config().adapter_timeout_seconds if timeout is None else timeout
-        return {**config, "token": await self.tokens.token(ref_of(adapter), config, timeout=seconds)}
+        return {**config, "token": await self.tokens.token(adapter.ref, config, timeout=seconds)}
 
     async def with_another_token(
         self, adapter: Adapter, config: Mapping[str, Any], *, timeout: float
@@ -275,12 +275,19 @@ class Runtime:
             # Rendering says the same in the right place, with a reason that is kept.
             return ()
 
-    def _window(self, claim: Claim, config: Config) -> Any:
-        own = claim.step.config
-        for key in ("window", "quiet_hours"):
-            if key in own:
-                return windows.parse(own[key])
-        return windows.parse(config.quiet_hours(claim.step.channel))
+
+def _windows(config: Config) -> Callable[[Claim], Window | None]:
+    """The hours of a claim's step, or else of its channel, read once for each step of a batch."""
+    known: dict[UUID, Window | None] = {}
+
+    def window(claim: Claim) -> Window | None:
+        step = claim.step
+        if step.id not in known:
+            own = [step.config[key] for key in ("window", "quiet_hours") if key in step.config]
+            known[step.id] = windows.parse(own[0] if own else config.quiet_hours(step.channel))
+        return known[step.id]
+
+    return window
 
 
 def _unauthorized(outcome: Outcome) -> bool:

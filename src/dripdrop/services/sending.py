@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 
 from dripdrop.errors import Invalid
 from dripdrop.rules.definition import Step, Version
-from dripdrop.rules.message import AdapterRef, Delivery, Email, EnrollmentRef, Message, StepRef
+from dripdrop.rules.message import Delivery, Email, EnrollmentRef, Message, StepRef
 from dripdrop.store.adapters import Adapter
 
 
@@ -23,7 +23,7 @@ def test_delivery(adapter: Adapter, message: Message, *, version: Version, step:
         to,
         StepRef(step.id, step.key, step.channel, step.name, step.config),
         EnrollmentRef(one, version.sequence_key, "test", "test"),
-        AdapterRef(adapter.id, adapter.name, adapter.channel, adapter.provider),
+        adapter.ref,
         adapter.tenant_key,
     )
 

@@ -10,6 +10,7 @@ from uuid import UUID
 
 import orjson
 
+from dripdrop.rules.message import AdapterRef
 from dripdrop.store.flow import Flow, Row
 from dripdrop.store.scope import Scope
 from dripdrop.store.statements import Statements
@@ -42,6 +43,11 @@ class Adapter:
     last_send_at: datetime | None = None
     inserted_at: datetime | None = None
     updated_at: datetime | None = None
+
+    @property
+    def ref(self) -> AdapterRef:
+        """What an adapter's code may know of its own row."""
+        return AdapterRef(self.id, self.name, self.channel, self.provider)
 
     def serves(self, tenant: str, channel: str) -> bool:
         """Whether a message of this tenant and channel may go through it."""
