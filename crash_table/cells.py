@@ -257,5 +257,6 @@ def told(result: Result) -> dict[str, Any]:
         "takeover_max": round(takeovers[-1], 2) if takeovers else None,
         "seconds": round(result.seconds, 1),
         "good": result.good,
+        "chosen": result.chosen,
         "problem": result.problem or (found.wrong if found else ""),
     }

@@ -7,6 +7,7 @@ import random
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import psycopg
@@ -67,6 +68,9 @@ def _outage(
     except Exception as error:
         result.problem = f"{type(error).__name__}: {error}"
     finally:
+        # A server that still recovers would let nobody drop a database.
+        with suppress(psycopg.OperationalError):
+            again(scene.url).close()
         scene.close()
     result.seconds = time.monotonic() - begin
     return result

@@ -7,8 +7,8 @@ import platform
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from crash_table.cells import Result, told
 from crash_table.house import ROOT
+from crash_table.kept import name_of
 from crash_table.wire import CLASSES
 
 PAGE = ROOT / "docs/crash-table.md"
@@ -70,6 +70,7 @@ can close it, only the provider's own de-duplication can.
 `database` and `connection`: the postmaster or a backend is killed (the server restarts at once), or every connection is
 cut. `calamity`: the ground gives way; what this machine cannot do is said in the cell.
 """
+_BESIDES = {"waits": "waits for an event", "receipts": "receipts by webhook"}
 _COLUMNS = (
     ("deed", "deed"), ("place", "place"), ("provider", "provider"), ("on_unknown", "on_unknown"), ("kills", "counted"),
     ("open_attempts", "open attempts"), ("messages", "messages"), ("duplicates", "duplicates"), ("lost", "lost"),
@@ -77,9 +78,8 @@ _COLUMNS = (
 )  # fmt: skip
 
 
-def summary(results: Sequence[Result], seconds: float) -> dict[str, Any]:
+def summary(rows: Sequence[dict[str, Any]], seconds: float) -> dict[str, Any]:
     """The one object of `--json`. `duplicates` leaves out those that an author chose, which are counted apart."""
-    rows = [told(each) | {"chosen": each.chosen} for each in results]
     chosen = [row for row in rows if row["chosen"]]
     others = [row for row in rows if not row["chosen"]]
     return {
@@ -96,8 +96,7 @@ def summary(results: Sequence[Result], seconds: float) -> dict[str, Any]:
         "unknown": _sum(rows, "unknown"),
         "open_attempts": _sum(rows, "open_attempts"),
         "takeover_max": max((row["takeover_max"] or 0.0 for row in rows), default=None),
-        "bad_cells": [f"{row['deed']} {row['place']} {row['provider']} {row['on_unknown']}: {row['problem']}"
-                      for row in rows if not row["good"]],
+        "bad_cells": [f"{name_of(row)}: {row['problem']}" for row in rows if not row["good"]],
         "fewest_kills": min((row["kills"] for row in rows if row["deed"] == "kill"), default=0),
         "cells": rows,
         "seconds": round(seconds, 1),
@@ -127,14 +126,15 @@ def write(found: Mapping[str, Any], version: str, settings: Mapping[str, Any]) -
 
 def _found(found: Mapping[str, Any], version: str) -> str:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    told = [f"{found[name]:,} {what}" for name, what in _BESIDES.items() if found[name]]
+    beside = f"{' and '.join(told)} are in the account. " if told else ""
     bad = "".join(f"- **not good**: {each}\n" for each in found["bad_cells"])
     return (
         f"**{found['kills']:,} workers and {found['database_kills']} databases were killed, {found['cuts']} times all "
         f"lines were cut, and {found['stops']} workers stood still; {found['messages']:,} messages were promised: "
         f"{found['lost']} lost, {found['duplicates']} sent twice, {found['unknown']:,} held for a person** "
-        f"({found['chosen_duplicates']:,} arrived twice where the author had chosen that). {found['waits']:,} waits "
-        f"for an event and {found['receipts']:,} receipts by webhook are in the account. The fewest counted kills of a "
-        f"cell: {found['fewest_kills']}.\n\n"
+        f"({found['chosen_duplicates']:,} arrived twice where the author had chosen that). {beside}The fewest counted "
+        f"kills of a cell: {found['fewest_kills']}.\n\n"
         f"PostgreSQL {version}, Python {platform.python_version()}, {platform.system()} {platform.machine()}, "
         f"{os.cpu_count()} cores, {memory:.0f} GB; {found['seconds'] / 60:.0f} minutes.\n{bad}"
     )
@@ -187,12 +187,11 @@ def _said(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-def line(result: Result) -> str:
+def line(row: Line) -> str:
     """What is printed when a cell is done."""
-    row = told(result)
     verdict = "ok" if row["good"] else f"BAD {row['problem']}"
     return (
-        f"{result.cell.name:48} {row['kills']:4} counted {row['open_attempts']:5} open "
+        f"{name_of(row):48} {row['kills']:4} counted {row['open_attempts']:5} open "
         f"{row['messages']:6} messages  dup {row['duplicates']} lost {row['lost']} doubt {row['unknown']} "
         f"takeover {row['takeover_p50']}/{row['takeover_max']} s  {row['seconds']} s  {verdict}"
     )
