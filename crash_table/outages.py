@@ -79,8 +79,21 @@ def _outage(
 def _kill_server(house: House, scene: Scene, number: int) -> bool:
     backend = scene.connection.info.backend_pid
     postmaster = int(Path(f"/proc/{backend}/stat").read_text().rpartition(")")[2].split()[1])
+    witness = again(scene.url)
     os.kill(postmaster if number % 2 else backend, signal.SIGKILL)
+    # Until it takes all others along, a server with a dead backend still lets people in, only to throw them out again.
+    _await_death(witness)
     return True
+
+
+def _await_death(witness: psycopg.Connection[dict[str, object]]) -> None:
+    until = time.monotonic() + PATIENCE
+    with suppress(psycopg.OperationalError):
+        while time.monotonic() < until:
+            witness.execute("select 1")
+            time.sleep(0.005)
+        raise TimeoutError("the server did not die")
+    witness.close()
 
 
 def _cut(house: House, scene: Scene, number: int) -> bool:
