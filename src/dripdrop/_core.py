@@ -84,7 +84,8 @@ class Core:
     def database(self) -> Any:
         """Runs blocking operations, a transaction each."""
         if self.given is None or (isinstance(self.given, str) and "://" in self.given):
-            return Database(self.url, self.config().schema, clock=self.clock)
+            config = self.config()
+            return Database(self.url, config.schema, clock=self.clock, silence=config.lease_seconds)
         from dripdrop.store import hosts
 
         found = hosts.source(self.given, self.config().schema, clock=self.clock)
@@ -114,7 +115,8 @@ class Core:
     def runtime(self) -> Runtime:
         """A new runtime for the event loop that asks."""
         sender = Sender(transport=self.http, allow=lambda: self.config().http_allow)
-        database = AsyncDatabase(self.url, self.config().schema, clock=self.clock)
+        config = self.config()
+        database = AsyncDatabase(self.url, config.schema, clock=self.clock, silence=config.lease_seconds)
         return Runtime(
             database=database,
             config=self.config,

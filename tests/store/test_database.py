@@ -324,3 +324,38 @@ async def test_a_connection_that_died_in_the_pool_is_replaced_before_anything_is
         )
     await run(once(INSERT, name="after the restart"))
     assert (await run(once(COUNT)))[0]["count"] == 1
+
+
+def silent(url: str) -> Callable[[datetime], Flow[Any]]:
+    """Lock the clock's row, and say nothing until somebody else could lock it."""
+
+    def lock_and_wait() -> Flow[Any]:
+        yield Query("select ahead from dripdrop.clock for update", {}, "test")
+        with psycopg.connect(url, autocommit=True, options="-c lock_timeout=60s") as other:
+            other.execute("update dripdrop.clock set ahead = ahead")
+        return (yield Query("select 1 as one", {}, "test"))
+
+    return lambda now: lock_and_wait()
+
+
+def test_who_is_silent_in_a_transaction_lets_go_of_its_rows(database_url: str) -> None:
+    """Behind a torn network the server takes a client for alive, and would for hours."""
+    pool = Database(database_url, silence=0.3)
+    with pytest.raises(Exception) as caught:
+        pool.run(silent(database_url))
+    cause = caught.value.__cause__ or caught.value
+    assert isinstance(cause, pg.IdleInTransactionSessionTimeout)
+    assert is_transient(cause)
+    assert pool.run(once("select 1 as one"))[0].one == 1
+    pool.close()
+
+
+async def test_so_does_an_awaiting_one(database_url: str) -> None:
+    pool = AsyncDatabase(database_url, silence=0.3)
+    with pytest.raises(Exception) as caught:
+        await pool.run(silent(database_url))
+    cause = caught.value.__cause__ or caught.value
+    assert isinstance(cause, pg.IdleInTransactionSessionTimeout)
+    assert is_transient(cause)
+    assert (await pool.run(once("select 1 as one")))[0].one == 1
+    await pool.close()

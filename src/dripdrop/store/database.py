@@ -31,8 +31,13 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 NOW = "select clock_timestamp() + ahead from dripdrop.clock"
+# A client behind a torn network looks alive to the server for hours, and so do its locks: who says nothing for longer
+# than a lease, in the middle of a transaction, is dead for the rows too.
+_SILENCE = "set local idle_in_transaction_session_timeout = {milliseconds}"
+LEASE = 60.0
 # Repeating these with the same tokens is right: the connection, the lock queue or the server gave way, not the data.
 TRANSIENT = ("08", "40", "53", "55", "57", "58")
+TOO_SILENT = "25P03"
 
 
 def is_transient(error: BaseException) -> bool:
@@ -40,7 +45,7 @@ def is_transient(error: BaseException) -> bool:
     state = getattr(error, "sqlstate", None)
     if state is None:
         return isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, ConnectionError))
-    return state[:2] in TRANSIENT
+    return state[:2] in TRANSIENT or state == TOO_SILENT
 
 
 def translated(error: Exception) -> Exception:
@@ -68,7 +73,7 @@ def _line(error: Exception) -> str:
 
 
 class Database:
-    """A blocking pool; each `run` is one transaction."""
+    """A blocking pool; each `run` is one transaction, broken off if this side is silent for `silence` seconds."""
 
     def __init__(
         self,
@@ -78,12 +83,14 @@ class Database:
         size: int = 4,
         prepare: bool = True,
         clock: Callable[[], datetime] | None = None,
+        silence: float = LEASE,
     ) -> None:
         self.url = url
         self.schema = schema
         self.clock = clock
         self._pool: ConnectionPool[Any] | None = None
         self._size = size
+        self._take_time = f"{_silent(silence)}; {in_schema(NOW, schema)}".encode()
         self._kwargs = {"autocommit": True, **({} if prepare else {"prepare_threshold": None})}
 
     @contextmanager
@@ -110,7 +117,7 @@ class Database:
                     begun = False
                     try:
                         with connection.transaction():
-                            now = self.clock() if self.clock else read_now(connection, self.schema)
+                            now = self._start(connection)
                             begun = True
                             return run_with(partial(self._ask, connection), operation(now))
                     except psycopg.OperationalError:
@@ -124,6 +131,13 @@ class Database:
                 raise
             raise better from error
 
+    def _start(self, connection: psycopg.Connection[Any]) -> datetime:
+        with connection.cursor(row_factory=psycopg.rows.tuple_row) as cursor:
+            cursor.execute(self._take_time)
+            cursor.nextset()
+            now = _moment(cursor.fetchone())
+        return self.clock() if self.clock else now
+
     def _ask(self, connection: psycopg.Connection[Any], query: Query) -> list[Row]:
         statement = placed(query.text, self.schema)
         with psycopg.RawCursor(connection, row_factory=row_factory) as cursor:
@@ -136,13 +150,14 @@ class Database:
             self._pool = None
 
 
-def read_now(connection: psycopg.Connection[Any], schema: str) -> datetime:
-    """Business time, inside the transaction that will use it."""
-    with connection.cursor(row_factory=psycopg.rows.tuple_row) as cursor:
-        row = cursor.execute(in_schema(NOW, schema).encode()).fetchone()
+def _moment(row: tuple[Any, ...] | None) -> datetime:
     if row is None:
         raise SchemaMismatch("The clock has no row.", cure="Run: dripdrop setup")
     return row[0]  # type: ignore[no-any-return]
+
+
+def _silent(seconds: float) -> str:
+    return _SILENCE.format(milliseconds=max(int(seconds * 1000), 1))
 
 
 def configure(connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> None:
@@ -167,7 +182,7 @@ async def _configure(connection: psycopg.AsyncConnection[Any]) -> None:
 
 
 class AsyncDatabase:
-    """An awaiting pool; each `run` is one transaction in as few round trips as can be."""
+    """An awaiting pool; each `run` is one transaction in as few round trips as can be, `silence` as above."""
 
     def __init__(
         self,
@@ -177,6 +192,7 @@ class AsyncDatabase:
         size: int = 10,
         prepare: bool = True,
         clock: Callable[[], datetime] | None = None,
+        silence: float = LEASE,
     ) -> None:
         self.url = url
         self.schema = schema
@@ -186,7 +202,7 @@ class AsyncDatabase:
         self._pool: AsyncConnectionPool[Any] | None = None
         self._opening = asyncio.Lock()
         self._kwargs = {"autocommit": True, **({} if prepare else {"prepare_threshold": None})}
-        self._begin = f"begin; {in_schema(NOW, schema)}".encode()
+        self._begin = f"begin; {_silent(silence)}; {in_schema(NOW, schema)}".encode()
 
     async def open(self) -> AsyncConnectionPool[Any]:
         """The pool, opened at the first use."""
@@ -267,10 +283,9 @@ class AsyncDatabase:
         async with connection.cursor(row_factory=psycopg.rows.tuple_row) as cursor:
             await cursor.execute(self._begin)
             cursor.nextset()
-            row = await cursor.fetchone()
-        if row is None:
-            raise SchemaMismatch("The clock has no row.", cure="Run: dripdrop setup")
-        return self.clock() if self.clock else row[0]
+            cursor.nextset()
+            now = _moment(await cursor.fetchone())
+        return self.clock() if self.clock else now
 
     async def close(self) -> None:
         if self._pool is not None:
