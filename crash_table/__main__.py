@@ -68,7 +68,7 @@ def main() -> int:
                 cell = f"calamity {name} {kind} hold"
                 if asked.only in cell and not kept.has(cell):
                     have(calamities.run(name, kind))
-    found = report.summary(kept.rows, kept.seconds)
+    found = report.summary(kept.rows, kept.seconds, kept.parts)
     if whole:
         report.write(found, version, SETTINGS)
     if asked.json:

@@ -78,8 +78,11 @@ _COLUMNS = (
 )  # fmt: skip
 
 
-def summary(rows: Sequence[dict[str, Any]], seconds: float) -> dict[str, Any]:
-    """The one object of `--json`. `duplicates` leaves out those that an author chose, which are counted apart."""
+def summary(rows: Sequence[dict[str, Any]], seconds: float, parts: int = 1) -> dict[str, Any]:
+    """The one object of `--json`. `duplicates` leaves out those that an author chose, which are counted apart.
+
+    `parts` are the runs that it took: more than one where some were broken off, and gone on with.
+    """
     chosen = [row for row in rows if row["chosen"]]
     others = [row for row in rows if not row["chosen"]]
     return {
@@ -100,6 +103,7 @@ def summary(rows: Sequence[dict[str, Any]], seconds: float) -> dict[str, Any]:
         "fewest_kills": min((row["kills"] for row in rows if row["deed"] == "kill"), default=0),
         "cells": rows,
         "seconds": round(seconds, 1),
+        "parts": parts,
     }  # fmt: skip
 
 
@@ -126,6 +130,7 @@ def write(found: Mapping[str, Any], version: str, settings: Mapping[str, Any]) -
 
 def _found(found: Mapping[str, Any], version: str) -> str:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    broken = f", in {found['parts']} parts: it was broken off, and gone on with" if found["parts"] > 1 else ""
     told = [f"{found[name]:,} {what}" for name, what in _BESIDES.items() if found[name]]
     beside = f"{' and '.join(told)} are in the account. " if told else ""
     bad = "".join(f"- **not good**: {each}\n" for each in found["bad_cells"])
@@ -136,7 +141,7 @@ def _found(found: Mapping[str, Any], version: str) -> str:
         f"({found['chosen_duplicates']:,} arrived twice where the author had chosen that). {beside}The fewest counted "
         f"kills of a cell: {found['fewest_kills']}.\n\n"
         f"PostgreSQL {version}, Python {platform.python_version()}, {platform.system()} {platform.machine()}, "
-        f"{os.cpu_count()} cores, {memory:.0f} GB; {found['seconds'] / 60:.0f} minutes.\n{bad}"
+        f"{os.cpu_count()} cores, {memory:.0f} GB; {found['seconds'] / 60:.0f} minutes{broken}.\n{bad}"
     )
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -365,3 +366,16 @@ def test_markup_from_a_filter_is_converted_message_by_message() -> None:
 def test_any_html_has_a_text(html: str) -> None:
     assert isinstance(text_of(html), str)
     text_template(html)
+
+
+def test_the_hour_that_a_clock_shows_twice_is_told_apart() -> None:
+    """Moments come in the zone of the database's session."""
+    one = step("email", {"subject": "Hi", "text": "{{ now_iso8601 }}"})
+    version = Version(uuid4(), uuid4(), "trial", "Trial", "", 1, "active", "lifecycle", (one,))
+    said = []
+    for hour in (0, 1):
+        now = datetime(2030, 10, 27, hour, 30, tzinfo=UTC).astimezone(ZoneInfo("Europe/Vienna"))
+        message = render(one, version, data=ANN, system=SYSTEM, now=now)
+        assert isinstance(message, Email)
+        said.append(message.text)
+    assert said == ["2030-10-27T02:30:00+02:00", "2030-10-27T02:30:00+01:00"]

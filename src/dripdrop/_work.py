@@ -140,7 +140,8 @@ class Work:
         except TokenError as error:
             return Rejected(error.kind, "adapter", detail={"reason": "token", "why": error.reason})
         delivery = sending.test_delivery(adapter, made.message, version=version, step=step)
-        return await runtime.send(runtime.provider(adapter), adapter, delivery, config)
+        seconds = self.core.config().adapter_timeout_seconds
+        return await runtime.send(runtime.provider(adapter), adapter, delivery, config, timeout=seconds)
 
     def preview(
         self, now: datetime, version: Any, step: Any, adapter: Any, person: Any, wishes: previewing.Wishes

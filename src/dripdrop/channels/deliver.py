@@ -305,7 +305,7 @@ def _seen(seen_as: SeenAs, delivery: Delivery, outcome: Accepted, config: Config
     """With the Message-ID that its readers see; what an adapter says wrong of it changes nothing: accepted it stays."""
     try:
         named = bare(seen_as(delivery, outcome, config) or "")
-    except Exception:
+    except (Exception, SystemExit):
         return outcome
     if not named or len(named) > _LONGEST_ID or not named.isascii() or not named.isprintable() or " " in named:
         return outcome

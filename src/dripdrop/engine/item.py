@@ -183,8 +183,14 @@ class Item:
         if not lease.holds(turn):
             # Another may have taken it over, and then this is stale; else it is known that nothing went out.
             return Rejected("temporary", "adapter", detail={"reason": "lease_lost"})
-        delivery = self._delivery(adapter, message)
-        return await self.runtime.send(provider, adapter, delivery, config, lambda: lease.holds(turn))
+        return await self.runtime.send(
+            provider,
+            adapter,
+            self._delivery(adapter, message),
+            config,
+            timeout=self.config.adapter_timeout_seconds,
+            guard=lambda: lease.holds(turn),
+        )
 
     async def _open(self, adapter: Adapter, message: Message | None, mark: bytes) -> bool:
         claim = self.claim

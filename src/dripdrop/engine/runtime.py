@@ -139,18 +139,17 @@ class Runtime:
         adapter: Adapter,
         delivery: Delivery,
         config: Mapping[str, Any],
+        *,
+        timeout: float,
         guard: Callable[[], bool] | None = None,
     ) -> Outcome:
         """One call to the provider, or two: who refuses a token has sent nothing, and is asked once more with another.
 
-        Both have the time of one. Raises nothing but the caller's own cancellation.
+        Both have the time of one, `timeout` seconds. Raises nothing but the caller's own cancellation.
         """
-        seconds = self.config().adapter_timeout_seconds
-        if "token" not in config:
-            return await self.speaker.send(provider, delivery, config, timeout=seconds, guard=guard)
-        ends = clock.monotonic() + seconds
-        outcome = await self.speaker.send(provider, delivery, config, timeout=seconds, guard=guard)
-        if not _unauthorized(outcome):
+        ends = clock.monotonic() + timeout
+        outcome = await self.speaker.send(provider, delivery, config, timeout=timeout, guard=guard)
+        if "token" not in config or not _unauthorized(outcome):
             return outcome
         fresh = await self.with_another_token(adapter, config, timeout=ends - clock.monotonic())
         left = ends - clock.monotonic()

@@ -89,7 +89,7 @@ def variables(
         **data,
         "sequence_key": version.sequence_key,
         "step_key": step.key,
-        **_times(moment, moment.tzinfo),
+        **_times(moment, moment.tzinfo, moment.fold),
     }
     if version.tenant_key:
         said["tenant_key"] = version.tenant_key
@@ -107,8 +107,11 @@ def variables(
 
 
 @lru_cache(maxsize=64)
-def _times(now: datetime, zone: tzinfo | None) -> Mapping[str, Any]:
-    """How a template may name this moment; a batch has but one. Equal moments of two zones are not said alike."""
+def _times(now: datetime, zone: tzinfo | None, fold: int) -> Mapping[str, Any]:
+    """How a template may name this moment; a batch has but one.
+
+    What is equal is not always said alike: in two zones, and in the hour that a clock shows twice.
+    """
     return {"now": now, "today": now.date(), "now_iso8601": now.isoformat()}
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -33,8 +33,19 @@ def find_zone(name: str) -> ZoneInfo | None:
 
 def instead_of(name: object) -> str:
     """What to write where that name was written: the zone that was probably meant, or what a name looks like."""
-    near = get_close_matches(str(name)[:64], available_timezones(), 1, 0.8)
+    return _instead_of(str(name)[:64])
+
+
+@lru_cache(maxsize=1024)
+def _instead_of(name: str) -> str:
+    near = get_close_matches(name, _names(), 1, 0.8)
     return f"Did you mean {near[0]}?" if near else "Use an IANA name such as Europe/Vienna."
+
+
+@cache
+def _names() -> tuple[str, ...]:
+    # Looking them up walks through a folder of hundreds of files.
+    return tuple(sorted(available_timezones()))
 
 
 def zone_named(name: str, path: str = "timezone") -> ZoneInfo:
