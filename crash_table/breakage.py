@@ -45,6 +45,8 @@ def arrange(build: str | None) -> None:
         case "split":
             _close_in_two()
         case "late_open":
+            # A message that goes alone opens and sends in one place.
+            Item.alone = property(lambda self: True)  # type: ignore[assignment,method-assign]
             Item._open_and_send = _send_and_open  # type: ignore[method-assign]
 
 

@@ -13,7 +13,7 @@ from dripdrop.engine.runtime import Runtime
 from dripdrop.hooks.asking import Hooks
 from dripdrop.operations.delivering import Closing
 from dripdrop.rules import path
-from dripdrop.rules.following import Decided, TimedOut
+from dripdrop.rules.following import Came, Decided, TimedOut
 from dripdrop.rules.outcome import Unknown
 from dripdrop.store.database import AsyncDatabase
 from dripdrop.store.flow import Flow, Query, Row
@@ -87,13 +87,13 @@ def _at_operations(fate: Fate) -> None:
 
 
 def _at_items(fate: Fate) -> None:
-    go, render, ask = Item.go, Runtime.render, Hooks.ask
+    at_once, render, ask = Item.at_once, Runtime.render, Hooks.ask
 
-    async def gated(self: Item) -> None:
+    def gated(self: Item) -> Came | None:
         fate.pass_by("gate")
         if self.claim.kind == "advance":
             fate.pass_by("advance.claimed")
-        await go(self)
+        return at_once(self)
 
     def rendered(self: Runtime, *given: Any, **named: Any) -> Any:
         message = render(self, *given, **named)
@@ -106,7 +106,7 @@ def _at_items(fate: Fate) -> None:
         fate.pass_by("ask_hook.answered")
         return answer
 
-    Item.go = gated  # type: ignore[method-assign]
+    Item.at_once = gated  # type: ignore[method-assign]
     Runtime.render = rendered  # type: ignore[method-assign]
     Hooks.ask = asked  # type: ignore[method-assign]
 

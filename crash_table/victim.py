@@ -35,8 +35,8 @@ def run(spec: Mapping[str, Any]) -> None:
     fate.arrange(ending)
     breakage.arrange(spec.get("broken"))
     # Small bites: a worker that dies takes a few rows with it, and leaves some for the next one to die with.
-    dispatcher.BATCH = worker.BATCH = spec.get("batch", 100)
-    worker.IN_FLIGHT = spec.get("in_flight", 400)
+    dispatcher.BATCH = worker.BATCH = spec.get("batch", dispatcher.BATCH)
+    worker.IN_FLIGHT = spec.get("in_flight", worker.IN_FLIGHT)
     if spec.get("hasty"):
         worker.TICK = worker.SETTLE_SECONDS = worker.TIDY_SECONDS = matcher.SETTLE_SECONDS = OFTEN
     asyncio.run(_work(spec, ending))

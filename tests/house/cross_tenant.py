@@ -13,7 +13,6 @@ CROSS_TENANT: dict[str, str] = {
     "events.data_of": BY_ID,
     "executions.advance_clock": IDLE,
     "executions.attempts_since": WORKER,
-    "executions.claim": WORKER,
     "executions.claim_one": WORKER,
     "executions.forget_jobs": BY_ID,
     "executions.hand_back": WORKER,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from functools import partial
@@ -282,11 +282,40 @@ class _CannotOpen(Exception):
         self.why = why
 
 
-async def _awaited(deliver: Callable[..., Awaitable[Any]], delivery: Delivery, config: Config, timeout: float) -> Any:
+class _Begun:
+    """A call that was begun already: awaiting it goes on where it stands."""
+
+    def __init__(self, call: Coroutine[Any, Any, Any], waits_for: Any) -> None:
+        self._call = call
+        self._waits_for = waits_for
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        call, waits_for = self._call, self._waits_for
+        try:
+            while True:
+                try:
+                    told = yield waits_for
+                except BaseException as error:
+                    waits_for = call.throw(error)
+                else:
+                    waits_for = call.send(told)
+        except StopIteration as end:
+            return end.value
+
+
+async def _awaited(
+    deliver: Callable[..., Coroutine[Any, Any, Any]], delivery: Delivery, config: Config, timeout: float
+) -> Any:
+    about_to_leave()
+    call = deliver(delivery, config)
+    try:
+        waits_for = call.send(None)
+    except StopIteration as end:
+        # Answered without waiting: no clock was needed.
+        return end.value
     try:
         async with asyncio.timeout(timeout) as limit:
-            about_to_leave()
-            return await deliver(delivery, config)
+            return await _Begun(call, waits_for)
     except TimeoutError:
         if not limit.expired():
             raise

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ import click
 
 from dripdrop.cli.options import Command
 from dripdrop.cli.session import Session, with_session
+from dripdrop.engine import garbage
 from dripdrop.errors import MissingExtra, Unreadable
 
 if TYPE_CHECKING:
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 
 GRACE_SECONDS = 20
-# Objects made before the young ones are looked through, and how often the older ones are.
-GARBAGE = (20_000, 20, 20)
 
 
 @click.command("worker", cls=Command)
@@ -66,20 +64,9 @@ def serve(session: Session, host: str, port: int) -> None:
 
 
 def _run_as_owner(work: Coroutine[Any, Any, None]) -> None:
-    """Run it as what this process is for: uvloop where it is installed, and garbage sought less often.
-
-    Messages leave hardly any cycles behind, and what was imported stays; looking through it all again and again costs
-    a twentieth of a worker's time.
-    """
-    before = gc.get_threshold()
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*GARBAGE)
-    try:
+    """Run it as what this process is for: uvloop where it is installed, and garbage sought less often."""
+    with garbage.sought_seldom():
         _runner()(work)
-    finally:
-        gc.set_threshold(*before)
-        gc.unfreeze()
 
 
 def _runner() -> Callable[[Coroutine[Any, Any, None]], None]:

@@ -19,7 +19,7 @@ _LOG = logging.getLogger("dripdrop.engine")
 
 
 class Guilty(Exception):
-    """The one item of a batch that the database refuses; the others went through."""
+    """The one item of a batch that the database refuses; the others went through. Its cause says why."""
 
 
 class Collector(Generic[I, O]):
@@ -82,15 +82,28 @@ class Collector(Generic[I, O]):
             self.flush()
             await asyncio.gather(*self.running, return_exceptions=True)
 
-    async def _settle(self, batch: list[tuple[I, asyncio.Future[O]]]) -> None:
+    async def together(self, items: Sequence[I]) -> Sequence[O | Guilty]:
+        """Carry out what came together, at once: a result for each, in order. Down to the guilty row, so that it does
+        not take 99 others with it."""
         try:
-            results = await self._patiently([item for item, _ in batch])
+            return await self._patiently(items)
         except Exception as error:
-            await self._split(batch, error)
-        else:
-            for (_, future), result in zip(batch, results, strict=True):
-                if not future.done():
-                    future.set_result(result)
+            if len(items) == 1:
+                guilty = Guilty(type(error).__name__)
+                guilty.__cause__ = error
+                return [guilty]
+        middle = len(items) // 2
+        return [*await self.together(items[:middle]), *await self.together(items[middle:])]
+
+    async def _settle(self, batch: list[tuple[I, asyncio.Future[O]]]) -> None:
+        results = await self.together([item for item, _ in batch])
+        for (_, future), result in zip(batch, results, strict=True):
+            if future.done():
+                continue
+            if isinstance(result, Guilty):
+                future.set_exception(result)
+            else:
+                future.set_result(result)
 
     async def _patiently(self, items: Sequence[I]) -> Sequence[O]:
         """Repeat the whole batch, with the same tokens, for as long as it is the server that gives way."""
@@ -105,16 +118,3 @@ class Collector(Generic[I, O]):
                 _LOG.warning("the database gave way (%s); trying the batch again", type(cause).__name__)
             await sleep(pause)
             pause, carry_out = min(pause * 2, 5.0), self._again
-
-    async def _split(self, batch: list[tuple[I, asyncio.Future[O]]], error: Exception) -> None:
-        """Down to the guilty row, so that it does not take 99 others with it."""
-        if len(batch) > 1:
-            middle = len(batch) // 2
-            await self._settle(batch[:middle])
-            await self._settle(batch[middle:])
-            return
-        future = batch[0][1]
-        if not future.done():
-            guilty = Guilty(type(error).__name__)
-            guilty.__cause__ = error
-            future.set_exception(guilty)

@@ -1,4 +1,4 @@
-"""What happens to each due execution?  Claim and gate in batches, then a task per item: render, open, send, close."""
+"""What happens to each due execution?  Claim and gate in batches, then on together: render, open, send, close."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from dripdrop import clock
@@ -17,13 +18,16 @@ from dripdrop.engine.collectors import Collector
 from dripdrop.engine.item import Item
 from dripdrop.engine.lanes import Lanes
 from dripdrop.engine.runtime import Runtime
+from dripdrop.engine.walk import Walk
 from dripdrop.operations import delivering, dispatching
 from dripdrop.operations.delivering import CloseResult, Closing, Opening, OpenResult
 from dripdrop.operations.dispatching import Judged
 from dripdrop.store.adapters import Adapter
 
-BATCH = 100
-IN_FLIGHT = 400
+BATCH = 250
+# Items on their way in all, and those of them that wait for somebody: a provider, a connection, an answer.
+IN_FLIGHT = 1000
+WAITING = 400
 CONNECTIONS = 10
 _LOG = logging.getLogger("dripdrop.engine")
 
@@ -77,7 +81,9 @@ class Dispatcher:
         self._swept_at = clock.monotonic()
         self.forgotten: dict[UUID, int] = {}
         self.lanes = Lanes()
-        self._tasks: dict[asyncio.Task[None], UUID] = {}
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._items: set[Item] = set()
+        self._alone: set[Item] = set()
         self._room = asyncio.Event()
         self._to_open = 0
         self._to_close = 0
@@ -98,10 +104,15 @@ class Dispatcher:
     @property
     def in_flight(self) -> int:
         """How many items are on their way; those that wait for a hook leave room for others."""
-        return len(self._tasks) - self.lanes.items
+        return len(self._items) - self.lanes.items
+
+    @property
+    def waiting(self) -> int:
+        """How many of them wait for somebody by themselves."""
+        return len(self._alone) - self.lanes.items
 
     async def claim(self, limit: int = BATCH) -> int:
-        """Claim a batch and start a task for each item; how many were claimed."""
+        """Claim a batch and let it go its way; how many were claimed."""
         if clock.monotonic() - self._swept_at > 30.0:
             self.watermark, self._swept_at = None, clock.monotonic()
         policy = self.runtime.policy()
@@ -124,22 +135,35 @@ class Dispatcher:
         return len(judged)
 
     def start(self, judged: Sequence[Judged]) -> None:
-        """A task per item; nothing one of them does holds up another."""
+        """Let a batch go its way; what one of them waits for holds up no other."""
         self.counts["claimed"] += len(judged)
-        self._to_open += len(judged)
-        self._to_close += len(judged)
         if not judged:
             return
         batch = Batch(self.runtime)
-        for each in judged:
-            task = asyncio.create_task(self._guarded(each, batch))
-            self._tasks[task] = each.claim.id
-            task.add_done_callback(self._ended)
+        items = [Item(self, each, batch) for each in judged]
+        self._items.update(items)
+        self._keep(asyncio.create_task(self._walked(items)))
+
+    def let_go(self, item: Item) -> None:
+        """It goes alone, from the beginning."""
+        item.counts()
+        self._alone.add(item)
+        self._to_open += 1
+        self._to_close += 1
+        self._keep(asyncio.create_task(self._guarded(item)))
+
+    def let_go_on(self, item: Item, task: asyncio.Task[Any]) -> None:
+        """It was sent together with others, and now waits alone: this task will close it."""
+        item.counts(opened=True)
+        self._alone.add(item)
+        self._to_close += 1
+        self._keep(task)
+        task.add_done_callback(lambda _: self._ended(item))
 
     @property
     def known(self) -> set[UUID]:
         """The executions that are on their way here."""
-        return set(self._tasks.values())
+        return {each.claim.id for each in self._items}
 
     async def some_room(self) -> None:
         """Return when at least one item has come to its end, or after a second."""
@@ -156,7 +180,7 @@ class Dispatcher:
     async def settled(self) -> None:
         """Return when every item that was started has come to its end."""
         while self._tasks:
-            await asyncio.wait(self._tasks.keys())
+            await asyncio.wait(self._tasks)
         await self.opens.drained()
         await self.closes.drained()
 
@@ -165,22 +189,36 @@ class Dispatcher:
         counts, self.counts = self.counts, Counter()
         return Run(**{name: counts[name] for name in Run.__slots__})
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.pop(task, None)
-        self._room.set()
+    def _keep(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
-    async def _guarded(self, judged: Judged, batch: Batch) -> None:
-        item = Item(self, judged, batch)
+    def _ended(self, *items: Item) -> None:
+        self._items.difference_update(items)
+        self._alone.difference_update(items)
+        self._room.set()
+        for each in items:
+            each.past_open()
+            each.past_close()
+
+    async def _walked(self, items: Sequence[Item]) -> None:
+        try:
+            await Walk(self).go(items)
+        except Exception:
+            _LOG.exception("%d executions were left to the rescuer", len(items))
+        finally:
+            self._ended(*[each for each in items if not each.goes_on])
+
+    async def _guarded(self, item: Item) -> None:
         try:
             await item.go()
         except asyncio.CancelledError:
             raise
         except Exception as error:
-            _LOG.exception("execution %s could not be carried out", judged.claim.id)
-            await item.give_up(error)
+            _LOG.exception("execution %s could not be carried out", item.claim.id)
+            await item.hand_in(item.gave_up(error))
         finally:
-            item.past_open()
-            item.past_close()
+            self._ended(item)
 
     def opened_or_not(self) -> None:
         self._to_open -= 1

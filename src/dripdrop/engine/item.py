@@ -8,15 +8,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from dripdrop.contracts import TokenError
-from dripdrop.engine import asking
+from dripdrop.engine import asking, telling
 from dripdrop.engine.collectors import Guilty
 from dripdrop.engine.runtime import recipient_of
 from dripdrop.errors import Invalid, MissingExtra
-from dripdrop.operations.delivering import Closed, Closing, Opened, Opening, Refused
+from dripdrop.operations.delivering import Closed, CloseResult, Closing, Opened, Opening, Refused
 from dripdrop.operations.dispatching import Judged
-from dripdrop.rules import gates, retry, variation
+from dripdrop.rules import gates, retry
 from dripdrop.rules.claim import Claim
-from dripdrop.rules.endings import Defer, Ending, Requeue, Setting
 from dripdrop.rules.following import Came, Decided, HandBack, TimedOut
 from dripdrop.rules.message import Delivery, EnrollmentRef, Message, digest
 from dripdrop.rules.outcome import (
@@ -35,17 +34,18 @@ from dripdrop.store.adapters import Adapter
 
 if TYPE_CHECKING:
     from dripdrop.config import Config
-    from dripdrop.engine.batch import Batch
+    from dripdrop.engine.batch import Batch, Way
     from dripdrop.engine.dispatcher import Dispatcher
 
 _LOG = logging.getLogger("dripdrop.engine")
 
 
 class Item:
-    """One execution's way; each of its two counters is stepped once whatever happens."""
+    """One execution's way, with others or alone; alone, each of its two counters is stepped once whatever happens."""
 
     __slots__ = (
-        "_past_close", "_past_open", "adapter", "batch", "claim", "config", "fallback", "judged", "owner", "runtime",
+        "_past_close", "_past_open", "_way", "adapter", "batch", "claim", "config", "fallback", "goes_on", "judged",
+        "owner", "runtime",
     )  # fmt: skip
 
     def __init__(self, owner: Dispatcher, judged: Judged, batch: Batch) -> None:
@@ -57,7 +57,21 @@ class Item:
         self.claim: Claim = judged.claim
         self.adapter: Adapter | None = judged.adapter
         self.fallback: str | None = None
-        self._past_open = self._past_close = False
+        self._way: Way | None = None
+        # Whether a task of its own goes on with it after its batch has come to the end.
+        self.goes_on = False
+        self._past_open = self._past_close = True
+
+    @property
+    def way(self) -> Way:
+        """How its message leaves."""
+        if self._way is None:
+            self._way = self.batch.way(self.claim, self.adapter)
+        return self._way
+
+    def counts(self, *, opened: bool = False) -> None:
+        """From here on it goes alone, and others may wait for it to open and close."""
+        self.goes_on, self._past_open, self._past_close = True, opened, False
 
     def past_open(self) -> None:
         if not self._past_open:
@@ -69,40 +83,48 @@ class Item:
             self._past_close = True
             self.owner.closed_or_not()
 
+    def at_once(self) -> Came | None:
+        """What is known of it without asking anybody: it is settled, put off, skipped or free again."""
+        claim = self.claim
+        if claim.state == "sending":
+            return Unknown({"reason": "worker_died"})
+        if self.judged.rescued or claim.state not in ("claiming", "unknown", "waiting"):
+            # Nothing of it was on the wire: it is free again.
+            return HandBack()
+        if claim.state == "unknown":
+            return None
+        if not isinstance(judgement := self.judged.judgement, gates.Pass):
+            return judgement
+        if claim.enrollment_state != "active" and claim.kind != "replay":
+            return HandBack()
+        return TimedOut() if claim.state == "waiting" else None
+
+    @property
+    def alone(self) -> bool:
+        """Whether somebody is asked or waited for before its message may leave; others go together."""
+        claim = self.claim
+        return claim.state != "claiming" or claim.kind == "advance" or claim.recipe is not None or not self.way.direct
+
     async def go(self) -> None:
         """Put off, skip, ask, settle or send."""
         claim = self.claim
-        if claim.state == "sending":
-            await self.close(Unknown({"reason": "worker_died"}))
-        elif self.judged.rescued or claim.state not in ("claiming", "unknown", "waiting"):
-            # Nothing of it was on the wire: it is free again.
-            await self.close(HandBack())
+        if (came := self.at_once()) is not None:
+            await self.close(came)
         elif claim.state == "unknown":
             await self._ask()
-        elif not isinstance(self.judged.judgement, gates.Pass):
-            await self.close(self.judged.judgement)
-        elif claim.enrollment_state != "active" and claim.kind != "replay":
-            await self.close(HandBack())
-        elif claim.state == "waiting":
-            await self.close(TimedOut())
         elif claim.kind == "advance":
             await asking.choose(self)
         elif await asking.informed(self):
             await self._deliver()
 
     async def _deliver(self) -> None:
-        adapter, claim = self.adapter, self.claim
-        if adapter is None:
-            await self.close(Rejected("temporary", "adapter", detail={"reason": "no_adapter"}))
+        adapter, claim, way = self.adapter, self.claim, self.way
+        if adapter is None or way.config is None or way.trouble is not None:
+            await self.close(Rejected("temporary", "adapter", detail={"reason": way.trouble or "no_adapter"}))
             return
-        outfit = self.batch.outfit(adapter, claim.now)
-        if outfit.config is None:
-            await self.close(Rejected("temporary", "adapter", detail={"reason": outfit.trouble}))
-            return
-        # A copy: what one call does to it must not reach the next.
-        provider, config, doubt = outfit.provider, {**outfit.config}, outfit.doubt
         made = await self._made(adapter)
-        ready = await self._equipped(adapter, config)
+        # A copy: what one call does to it must not reach the next.
+        ready = await self._equipped(adapter, {**way.config})
         if not claim.in_doubt:
             for refused in (made, ready):
                 if isinstance(refused, Rejected):
@@ -110,37 +132,43 @@ class Item:
                     return
         message = None if isinstance(made, Rejected) else made
         mark = digest(message) if message is not None else b""
-        if why := self._unrepeatable(mark, doubt) or ("no_token" if isinstance(ready, Rejected) else None):
+        if why := self._unrepeatable(mark, way.doubt) or ("no_token" if isinstance(ready, Rejected) else None):
             # It is noted as a doubt, and does not go out.
             if await self._open(adapter, message, mark):
-                await self.close(Unknown({"reason": why}), doubt)
+                await self.close(Unknown({"reason": why}))
             return
         assert message is not None
-        if isinstance(doubt, Neither):
+        if isinstance(way.doubt, Neither):
             async with self.owner.connections(adapter):
-                outcome = await self._open_and_send(provider, adapter, message, mark, ready)
+                outcome = await self._open_and_send(way.provider, adapter, message, mark, ready)
         else:
-            outcome = await self._open_and_send(provider, adapter, message, mark, ready)
+            outcome = await self._open_and_send(way.provider, adapter, message, mark, ready)
         if outcome is not None:
-            await self.close(self._noted(outcome), doubt)
+            await self.close(self._noted(outcome))
 
     async def _made(self, adapter: Adapter) -> Message | Rejected:
         """The message as it goes out; or why there is none."""
-        runtime, claim = self.runtime, self.claim
+        message = self.rendered(adapter)
+        if isinstance(message, Rejected) or not self.way.shortens:
+            return message
         try:
-            message = runtime.render(claim, adapter, self.config)
-            if not self.batch.shortens(claim):
-                return message
-            made = await runtime.shortened(claim, message, self.config)
+            made = await self.runtime.shortened(self.claim, message, self.config)
+        except Invalid as error:
+            return Rejected("permanent", "message", detail={"reason": error.code})
+        if isinstance(made, Rejected):
+            return made
+        self.fallback = made.fallback
+        return made.message
+
+    def rendered(self, adapter: Adapter) -> Message | Rejected:
+        """The message as its step says it, with the links as they are written; or why there is none."""
+        try:
+            return self.runtime.render(self.claim, adapter, self.config)
         except Invalid as error:
             return Rejected("permanent", "message", detail={"reason": error.code})
         except MissingExtra as error:
             # Another worker may have it, or this one after its next start.
             return Rejected("temporary", "adapter", detail={"reason": error.code})
-        if isinstance(made, Rejected):
-            return made
-        self.fallback = made.fallback
-        return made.message
 
     def _noted(self, outcome: Outcome) -> Outcome:
         """With the outcome is kept that links went out as they were."""
@@ -181,8 +209,7 @@ class Item:
         if not await self._open(adapter, message, mark):
             return None
         if not lease.holds(turn):
-            # Another may have taken it over, and then this is stale; else it is known that nothing went out.
-            return Rejected("temporary", "adapter", detail={"reason": "lease_lost"})
+            return lease_lost()
         return await self.runtime.send(
             provider,
             adapter,
@@ -192,10 +219,11 @@ class Item:
             guard=lambda: lease.holds(turn),
         )
 
-    async def _open(self, adapter: Adapter, message: Message | None, mark: bytes) -> bool:
+    def opening(self, adapter: Adapter, message: Message | None, mark: bytes) -> Opening:
+        """The attempt as it is written down before the wire."""
         claim = self.claim
         recipe = claim.recipe if claim.in_doubt else None
-        opening = Opening(
+        return Opening(
             claim.id,
             claim.token,
             adapter.id,
@@ -206,28 +234,39 @@ class Item:
             recipe.business_at if recipe else claim.now,
             claim.said or None,
         )
-        future = self.owner.opens.put(opening)
+
+    def opened(self, result: Opened) -> None:
+        """The attempt is on record."""
+        claim = self.claim
+        claim.token, claim.attempt, claim.state = result.token, result.attempt, "sending"
+
+    async def _open(self, adapter: Adapter, message: Message | None, mark: bytes) -> bool:
+        future = self.owner.opens.put(self.opening(adapter, message, mark))
         self.past_open()
         try:
             result = await future
         except Guilty:
-            await self.close(Rejected("permanent", "message", detail={"reason": "unstorable"}))
+            await self.close(unstorable())
             return False
         if isinstance(result, Opened):
-            claim.token, claim.attempt, claim.state = result.token, result.attempt, "sending"
+            self.opened(result)
             return True
         if isinstance(result, Refused):
             await self.close(HandBack())
         return False
 
     def _delivery(self, adapter: Adapter, message: Message) -> Delivery:
+        return self.delivery(adapter, message, recipient_of(message, self.claim))
+
+    def delivery(self, adapter: Adapter, message: Message, recipient: str) -> Delivery:
+        """What the provider is given."""
         claim = self.claim
         return Delivery(
             claim.id,
             claim.key,
             message,
-            recipient_of(message, claim),
-            self.batch.step(claim),
+            recipient,
+            self.way.step,
             EnrollmentRef(
                 claim.enrollment_id,
                 claim.version.sequence_key,
@@ -235,14 +274,14 @@ class Item:
                 claim.subscriber_id,
                 claim.visit,
             ),
-            self.batch.outfit(adapter, claim.now).ref,
+            self.way.ref or adapter.ref,
             claim.tenant,
         )
 
     async def _ask(self) -> None:
         """A provider that can be asked is asked; one that cannot any more leaves the doubt to a person."""
         adapter, claim = self.adapter, self.claim
-        doubt = self.runtime.on_doubt(adapter)
+        doubt = self.way.doubt
         if adapter is None or not isinstance(doubt, Askable) or claim.recipe is None:
             await self.close(Decided(retry.Hold("cannot_be_asked"), reason="cannot_be_asked"))
             return
@@ -263,7 +302,7 @@ class Item:
             seed=claim.id.hex,
         )
         key = found.provider_message_id if isinstance(found, Accepted) else None
-        await self.close(Decided(verdict, reason="asked", provider_message_id=key), doubt)
+        await self.close(Decided(verdict, reason="asked", provider_message_id=key))
 
     async def _found(self, adapter: Adapter, message: Message) -> Found:
         ready = await self._equipped(adapter, self.runtime.call_config(adapter, self.claim.now))
@@ -272,86 +311,58 @@ class Item:
         provider, delivery = self.runtime.provider(adapter), self._delivery(adapter, message)
         return await self.runtime.speaker.find(provider, delivery, ready, timeout=self.config.adapter_timeout_seconds)
 
-    async def give_up(self, error: Exception) -> None:
+    def gave_up(self, error: Exception) -> Came:
         """Something broke that nobody foresaw: it is tried again a limited number of times, or a person is asked."""
         told = {"reason": "internal_error", "exception": type(error).__name__}
-        came: Came = Rejected("temporary", "message", detail=told)
         if self.claim.state == "sending":
-            came = Unknown(told)
-        elif self.claim.state == "unknown":
-            came = Decided(retry.Hold("internal_error"), reason="internal_error")
+            return Unknown(told)
+        if self.claim.state == "unknown":
+            return Decided(retry.Hold("internal_error"), reason="internal_error")
+        return Rejected("temporary", "message", detail=told)
+
+    async def hand_in(self, came: Came) -> None:
+        """Close it, whatever happens: what cannot be closed is left to the rescuer."""
         try:
             await self.close(came)
         except Exception:
             _LOG.exception("execution %s was left to the rescuer", self.claim.id)
 
-    async def close(self, came: Came, doubt: OnDoubt | None = None) -> None:
+    def closing(self, came: Came) -> Closing:
+        """What came of it, as it is handed in."""
+        recipients = self.judged.recipients
+        return Closing(self.claim, came, self.way.setting, recipients[0] if recipients else None)
+
+    async def close(self, came: Came) -> None:
         """Hand in what came of it; the outcome and what follows are written together."""
         self.past_open()
-        owner, claim = self.owner, self.claim
-        setting = self.batch.setting(self.adapter)
-        if doubt is not None and doubt is not setting.on_doubt:
-            setting = Setting(self.config.default_timezone, doubt)
-        recipients = self.judged.recipients
-        closing = Closing(claim, came, setting, recipients[0] if recipients else None)
-        future = owner.closes.put(closing)
+        closing = self.closing(came)
+        future = self.owner.closes.put(closing)
         self.past_close()
         try:
             result = await future
         except Guilty as guilty:
-            _LOG.error("what came of execution %s cannot be stored: %s", claim.id, guilty.__cause__)
-            closing.response = {"reason": "unstorable"}
-            result = await owner.closes.put(closing)
+            result = await self.owner.closes.put(self.without_answer(closing, guilty))
+        self.closed(result)
+
+    def without_answer(self, closing: Closing, guilty: Guilty) -> Closing:
+        """What the provider said cannot be stored: that it said so is."""
+        _LOG.error("what came of execution %s cannot be stored: %s", self.claim.id, guilty.__cause__)
+        closing.response = {"reason": "unstorable"}
+        return closing
+
+    def closed(self, result: CloseResult) -> None:
+        """It is written down, or somebody else has it."""
         if isinstance(result, Closed):
-            name = _counted(result)
-            owner.counts[name] += 1
-            self._tell(name, came)
-
-    def _tell(self, name: str, came: Came) -> None:
-        telemetry = self.runtime.telemetry
-        event = _EVENTS.get(name)
-        if event is None or not telemetry.wants(event):
-            return
-        claim = self.claim
-        telemetry.emit(
-            event,
-            metadata={
-                "step_execution_id": str(claim.id),
-                "enrollment_id": str(claim.enrollment_id),
-                "sequence_key": claim.version.sequence_key,
-                "step_key": claim.step.key,
-                "channel": claim.step.channel,
-                "tenant_key": claim.tenant or None,
-                **_variation(claim),
-            },
-        )
+            name = telling.counted(result.following)
+            self.owner.counts[name] += 1
+            telling.tell(self.runtime.telemetry, name, self.claim)
 
 
-def _variation(claim: Claim) -> dict[str, str | None]:
-    """In which language and variant it was said, where there is a choice."""
-    if not variation.varies(claim.step):
-        return {}
-    said = variation.chosen(claim.step, claim.data, claim.enrollment_id)
-    return {"locale": said.locale, "variant": said.variant}
+def lease_lost() -> Rejected:
+    """Another may have taken it over, and then this is stale; else it is known that nothing went out."""
+    return Rejected("temporary", "adapter", detail={"reason": "lease_lost"})
 
 
-_EVENTS = {
-    "sent": "dispatch.sent",
-    "skipped": "dispatch.skipped",
-    "deferred": "dispatch.deferred",
-    "failed": "dispatch.failed",
-    "retried": "dispatch.retried",
-    "unknown": "dispatch.unknown",
-}
-
-
-def _counted(result: Closed) -> str:
-    match result.following:
-        case Ending(state=state):
-            return state
-        case Requeue(event=event):
-            return {"retry": "retried"}.get(event, event)
-        case Defer():
-            return "deferred"
-        case _:
-            return "handed_back"
+def unstorable() -> Rejected:
+    """The database refuses what this message is made of."""
+    return Rejected("permanent", "message", detail={"reason": "unstorable"})

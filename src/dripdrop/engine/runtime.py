@@ -180,7 +180,7 @@ class Runtime:
             claim.step,
             claim.version,
             data=recipe.data if recipe else claim.data,
-            system=claim.system,
+            system=_system(claim),
             now=recipe.business_at if recipe else claim.now,
             message_id=self.message_id(claim, adapter),
             default_from=adapter.config.get("from"),
@@ -239,7 +239,7 @@ class Runtime:
             return None
         sender = str(adapter.config.get("from") or "")
         domain = sender.rpartition("@")[2].rstrip("> ") or "dripdrop.invalid"
-        return f"{claim.system['execution_id']}.{claim.refusals}@{domain}"
+        return f"{claim.name}.{claim.refusals}@{domain}"
 
     def unsubscribe_url(self, claim: Claim, config: Config) -> str | None:
         """Where this person says no more; None for transactional messages and without a public address."""
@@ -265,7 +265,7 @@ class Runtime:
                 claim.step,
                 claim.data,
                 version=claim.version,
-                system=claim.system,
+                system=_system(claim),
                 now=claim.now,
                 event=claim.event,
             )
@@ -273,6 +273,11 @@ class Runtime:
             # A person's data may be anything; it must not hold up a whole batch.
             # Rendering says the same in the right place, with a reason that is kept.
             return ()
+
+
+def _system(claim: Claim) -> Mapping[str, Any]:
+    """What templates may name of an execution, put together where they can."""
+    return NOTHING if rendering.says_the_same(claim.step, claim.version) else claim.system
 
 
 def _windows(config: Config) -> Callable[[Claim], Window | None]:

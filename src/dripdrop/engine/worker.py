@@ -12,7 +12,7 @@ from uuid import UUID
 
 from dripdrop import clock
 from dripdrop.engine import calls, listener, rescuer
-from dripdrop.engine.dispatcher import BATCH, IN_FLIGHT, Dispatcher, Lease, Run
+from dripdrop.engine.dispatcher import BATCH, IN_FLIGHT, WAITING, Dispatcher, Lease, Run
 from dripdrop.engine.loop import turn
 from dripdrop.engine.matcher import BATCH as REQUESTS
 from dripdrop.engine.matcher import Matcher
@@ -139,7 +139,7 @@ class Worker:
         assert dispatcher is not None
         if not dispatcher.lease.holds(dispatcher.lease.turn):
             return False
-        room = IN_FLIGHT - dispatcher.in_flight
+        room = min(IN_FLIGHT - dispatcher.in_flight, WAITING - dispatcher.waiting)
         if room <= 0:
             await dispatcher.some_room()
             return True

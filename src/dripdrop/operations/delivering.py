@@ -47,6 +47,8 @@ class Closed:
     following: Following
 
 
+_GONE: tuple[str, Mapping[str, Any] | None] = ("cancelled", None)
+
 OpenResult: TypeAlias = Opened | Refused | Stale
 CloseResult: TypeAlias = Closed | Stale
 
@@ -66,7 +68,7 @@ def open(now: datetime, worker: UUID, openings: Sequence[Opening]) -> Flow[list[
     """Record that these attempts begin; one result per row, in order."""
     # COMMIT travels along; who asks why a row was not opened reads what is committed.
     made = yield from executions.open_many(now, worker, openings, last=True)
-    opened = {row["id"]: Opened(row["token"], row["attempt"]) for row in made}
+    opened = {id: Opened(token, attempt) for id, token, attempt in made}
     if len(opened) == len(openings):
         return [opened[each.id] for each in openings]
     rest = [each for each in openings if each.id not in opened]
@@ -93,10 +95,10 @@ def close(
     Enrollments are locked first. A row that is no longer ours is `Stale` and leaves no trace, whatever the others do.
     """
     standings = yield from _standings(closings)
-    following: list[Following] = []
-    for each in closings:
-        standing = standings.get(each.claim.id) or Standing("cancelled", each.claim.data)
-        following.append(decide(each.claim, each.came, standing, now, each.setting))
+    following: list[Following] = [
+        decide(each.claim, each.came, standing, now, each.setting)
+        for each, standing in zip(closings, standings, strict=True)
+    ]
     alone = scheduler is None and all(_needs_nothing_more(each, now) for each in following)
     ours = yield from _write(now, worker, closings, following, last=alone)
     yield from _suppress(now, closings, following, ours)
@@ -115,7 +117,8 @@ def close(
     return [Closed(what) if each.claim.id in ours else Stale() for each, what in zip(closings, following, strict=True)]
 
 
-def _standings(closings: Sequence[Closing]) -> Flow[dict[UUID, Standing]]:
+def _standings(closings: Sequence[Closing]) -> Flow[list[Standing]]:
+    """How each one's enrollment stands, in order; an enrollment that is not there any more is over."""
     claims = [each.claim for each in closings]
     by_id = {each.enrollment_id: each.data_revision for each in claims}
     locked = yield from executions.lock_enrollments(list(by_id), list(by_id.values()))
@@ -125,19 +128,17 @@ def _standings(closings: Sequence[Closing]) -> Flow[dict[UUID, Standing]]:
         if unhappy
         else {}
     )
-    standings: dict[UUID, Standing] = {}
+    standings: list[Standing] = []
     for claim in claims:
-        row = locked.get(claim.enrollment_id)
-        if row is None:
-            continue
-        fresh = row["data"] if row["data"] is not None else claim.data
-        tried = since.get(claim.id)
-        standings[claim.id] = Standing(
-            row["state"], fresh, tried["first_at"] if tried else None, tried["key_at"] if tried else None
-        )
-    special = [each for each in closings if _asks_more(each)]
+        state, data = locked.get(claim.enrollment_id, _GONE)
+        standing = Standing(state, claim.data if data is None else data)
+        tried = since.get(claim.id) if since else None
+        if tried:
+            standing.first_at, standing.key_at = tried["first_at"], tried["key_at"]
+        standings.append(standing)
+    special = [(each, standing) for each, standing in zip(closings, standings, strict=True) if _asks_more(each)]
     if special:
-        yield from _asked_of(special, standings)
+        yield from _asked_of(special)
     return standings
 
 
@@ -151,17 +152,16 @@ def _ways(claim: Claim) -> path.Questions:
     return path.questions(claim.version, None if claim.step is THRESHOLD else claim.step).ways
 
 
-def _asked_of(closings: Sequence[Closing], standings: Mapping[UUID, Standing]) -> Flow[None]:
+def _asked_of(asking: Sequence[tuple[Closing, Standing]]) -> Flow[None]:
     """Events that ways look up, sends of a repeated step, and how often a hook gave no answer: a statement for each."""
-    claims = [each.claim for each in closings if each.claim.id in standings]
+    claims = [closing.claim for closing, _ in asking]
     looked_up = [(each.enrollment_id, key) for each in claims for key in _ways(each).events]
     happened = (yield from events.of_enrollments(looked_up)) if looked_up else {}
     repeated = [(each.id, each.enrollment_id, each.step.id) for each in claims if each.step.repeat]
     sends = (yield from executions.repeats(repeated)) if repeated else {}
-    unanswered = {each.claim.id: hook_trouble(each.came) for each in closings if isinstance(each.came, NoAnswer)}
+    unanswered = {each.claim.id: hook_trouble(each.came) for each, _ in asking if isinstance(each.came, NoAnswer)}
     put_off = (yield from executions.put_off_before(unanswered)) if unanswered else {}
-    for claim in claims:
-        standing = standings[claim.id]
+    for claim, (_, standing) in zip(claims, asking, strict=True):
         standing.events = happened.get(claim.enrollment_id, standing.events)
         standing.sends, standing.put_off = sends.get(claim.id, 0), put_off.get(claim.id, 0)
 

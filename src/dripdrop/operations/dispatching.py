@@ -14,7 +14,8 @@ from dripdrop.rules.definition import Step, Version
 from dripdrop.rules.entering import THRESHOLD
 from dripdrop.store import adapters, events, executions, sequences, stops, suppressions
 from dripdrop.store.adapters import Adapter
-from dripdrop.store.flow import Flow, Row
+from dripdrop.store.executions import Held
+from dripdrop.store.flow import Flow
 from dripdrop.store.stops import Stop
 from dripdrop.store.suppressions import Asked, Suppression
 
@@ -51,19 +52,14 @@ def claim(
     now: datetime, worker: UUID, policy: Policy, *, limit: int = 100, watermark: datetime | None = None
 ) -> Flow[list[Judged]]:
     """Take what is due and judge it; nothing is put off here, since a claim locks queue rows only."""
-    switched_off = yield from stops.in_force()
-    if any(each.kind == "all" and each.tenant_key == "" for each in switched_off):
-        # Everything is stopped: what is due stays as it is, so that it goes at once when the switch is lifted.
-        return []
     rows = yield from executions.claim(now, worker, limit, watermark)
-    return (yield from _judged(now, rows, policy, switched_off))
+    return (yield from _judged(now, rows, policy))
 
 
 def claim_one(now: datetime, worker: UUID, policy: Policy, execution_id: UUID) -> Flow[list[Judged]]:
     """Take one execution if it is due and free: what a scheduler's job asks for."""
-    switched_off = yield from stops.in_force()
     rows = yield from executions.claim_one(now, worker, execution_id)
-    return (yield from _judged(now, rows, policy, switched_off))
+    return (yield from _judged(now, rows, policy))
 
 
 def take_again(now: datetime, worker: UUID, policy: Policy, held: Mapping[UUID, int]) -> Flow[list[Judged]]:
@@ -87,26 +83,33 @@ def take_over(now: datetime, worker: UUID, policy: Policy, *, limit: int = 100) 
     return [Judged(each, gates.PASS, _adapter(each, used), rescued=True) for each in claims]
 
 
-def facts(now: datetime, rows: Sequence[Row], versions: MutableMapping[UUID, Version]) -> Flow[list[Claim]]:
+def facts(now: datetime, rows: Sequence[Held], versions: MutableMapping[UUID, Version]) -> Flow[list[Claim]]:
     """Claims from rows: versions come from the cache, or are loaded; recipes where there was an attempt before."""
-    for version_id in {row["sequence_version_id"] for row in rows} - versions.keys():
+    for version_id in {row.sequence_version_id for row in rows} - versions.keys():
         versions[version_id] = yield from sequences.load_version(version_id)
-    again = [row for row in rows if row["attempt"] > 0]
-    made = (
-        (yield from executions.recipes([row["id"] for row in again], [row["attempt"] for row in again]))
-        if again
-        else {}
-    )
+    again = [row for row in rows if row.attempt > 0]
+    made = (yield from executions.recipes([row.id for row in again], [row.attempt for row in again])) if again else {}
     claims: list[Claim] = []
+    places: dict[tuple[UUID, UUID | None], tuple[Version, Step]] = {}
     for row in rows:
-        version = versions[row["sequence_version_id"]]
-        step = version.step_by_id(row["step_id"]) if row["step_id"] is not None else THRESHOLD
-        if step is None:
-            version, step = yield from _elsewhere(row["step_id"], versions)
-        claims.append(_claim(now, row, version, step))
-        claims[-1].recipe = made.get(row["id"])
+        key = (row.sequence_version_id, row.step_id)
+        found = places.get(key)
+        if found is None:
+            found = places[key] = yield from _place(row, versions)
+        claims.append(_claim(now, row, *found))
+    for each in claims if made else ():
+        each.recipe = made.get(each.id)
     yield from _what_happened(claims)
     return claims
+
+
+def _place(row: Held, versions: MutableMapping[UUID, Version]) -> Flow[tuple[Version, Step]]:
+    """The version and the step that an execution is at."""
+    version = versions[row.sequence_version_id]
+    if row.step_id is None:
+        return version, THRESHOLD
+    step = version.step_by_id(row.step_id)
+    return (version, step) if step is not None else (yield from _elsewhere(row.step_id, versions))
 
 
 def _what_happened(claims: Sequence[Claim]) -> Flow[None]:
@@ -136,45 +139,48 @@ def _elsewhere(step_id: UUID, versions: MutableMapping[UUID, Version]) -> Flow[t
     return versions[version_id], step
 
 
-def _claim(now: datetime, row: Row, version: Version, step: Step) -> Claim:
+def _claim(now: datetime, row: Held, version: Version, step: Step) -> Claim:
     return Claim(
-        row["id"],
-        row["tenant_key"],
-        row["enrollment_id"],
-        row["step_id"],
-        row["visit"],
-        row["kind"],
-        row["state"],
-        row["due_at"],
-        row["token"],
-        row["attempt"],
-        row["refusals"],
-        row["retries"],
-        row["adapter_id"],
-        row["enrollment_state"],
-        row["sequence_id"],
+        row.id,
+        row.tenant_key,
+        row.enrollment_id,
+        row.step_id,
+        row.visit,
+        row.kind,
+        row.state,
+        row.due_at,
+        row.token,
+        row.attempt,
+        row.refusals,
+        row.retries,
+        row.adapter_id,
+        row.enrollment_state,
+        row.sequence_id,
         version.id,
-        row["subscriber_type"],
-        row["subscriber_id"],
-        row["data_revision"],
-        row["data"] or {},
-        row["sequence_active"],
-        row["step_active"],
+        row.subscriber_type,
+        row.subscriber_id,
+        row.data_revision,
+        row.data or {},
+        row.sequence_active,
+        row.step_active,
         now,
         version,
         step,
-        event_id=row["event_id"],
+        None,
+        row.event_id,
     )
 
 
-def _judged(now: datetime, rows: Sequence[Row], policy: Policy, switched_off: Sequence[Stop]) -> Flow[list[Judged]]:
+def _judged(now: datetime, rows: Sequence[Held], policy: Policy) -> Flow[list[Judged]]:
     if not rows:
         return []
+    switched_off = (yield from stops.in_force()) if rows[0].stops else ()
     claims = yield from facts(now, rows, policy.versions)
     usable = yield from _adapters(claims)
     recipients = [policy.addresses(each) if each.sends else () for each in claims]
     blocked = yield from _suppressed(now, claims, recipients)
     judged: list[Judged] = []
+    slot = limits.reserve(now)
     for number, each in enumerate(claims):
         adapter = _adapter(each, usable)
         stop = (
@@ -185,8 +191,8 @@ def _judged(now: datetime, rows: Sequence[Row], policy: Policy, switched_off: Se
             else None
         )
         judgement = _judge(each, policy, stop, blocked.get(number), recipients[number])
-        slot = limits.reserve(now) if judgement is gates.PASS else None
-        judged.append(Judged(each, judgement, adapter, slot, recipients[number]))
+        reserved = slot if judgement is gates.PASS else None
+        judged.append(Judged(each, judgement, adapter, reserved, recipients[number]))
     return judged
 
 
@@ -248,10 +254,15 @@ def _adapters(claims: Sequence[Claim]) -> Flow[dict[Any, Adapter]]:
             if found is not None:
                 known[tenant, channel] = found
     known.update({each.id: each for each in rows})
-    named = {each for claim in claims for each in _named(claim)} - known.keys()
+    named = {each for claim in claims if claim.recipe or _names(claim.step) for each in _named(claim)} - known.keys()
     if named:
         known.update({each.id: each for each in (yield from adapters.load(named))})
     return known
+
+
+def _names(step: Step) -> bool:
+    """Whether a step says what it goes through."""
+    return step.adapter is not None or step.adapter_override is not None
 
 
 def _named(claim: Claim) -> list[UUID]:
@@ -264,6 +275,8 @@ def _adapter(claim: Claim, known: dict[Any, Adapter]) -> Adapter | None:
     """A message in doubt goes through the adapter that may have it; else the step's own, else the default."""
     if (claim.in_doubt or claim.state in ("sending", "unknown")) and claim.recipe and claim.recipe.adapter_id:
         return known.get(claim.recipe.adapter_id)
+    if not _names(claim.step):
+        return known.get((claim.tenant, claim.step.channel))
     for named in (claim.step.adapter_override, claim.step.adapter):
         if named is not None:
             own = known.get(UUID(named))

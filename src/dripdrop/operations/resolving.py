@@ -110,7 +110,7 @@ def _held(now: datetime, scope: Scope, execution: UUID) -> Flow[Claim]:
     row = yield from executions.hold_one(scope, execution)
     if row is None:
         raise IllegalMove(f"Execution {execution} has ended.", cure="Use replay to send it once more.")
-    if row["worker_id"] is not None:
+    if row.worker_id is not None:
         raise Conflict(
             f"Execution {execution} is in a worker's hands.", cure="Try again in a moment.", code="execution_held"
         )

@@ -9,7 +9,7 @@ from typing import Any, TextIO
 
 from dateutil import parser as dates  # type: ignore[import-untyped]
 from liquid import Environment, Markup, RenderContext, Undefined
-from liquid.builtin.tags.for_tag import ForNode, ForTag
+from liquid.builtin.tags.for_tag import BreakLoop, ContinueLoop, ForLoop, ForNode, ForTag
 from liquid.builtin.tags.tablerow_tag import TablerowNode, TablerowTag
 from liquid.exceptions import FilterArgumentError, LoopIterationLimitError, OutputStreamLimitError
 from liquid.filter import with_context, with_environment
@@ -75,13 +75,37 @@ class Context(RenderContext):
 
 
 class _BoundedForNode(ForNode):
-    """Python would walk a long range up to its offset before the limit on iterations is asked."""
+    """Python would walk a long range up to its offset before the limit on iterations is asked.
+
+    Its parts are asked for once, not in each iteration, and the variable's name is a plain text: python-liquid's own
+    compares itself in Python at each look.
+    """
 
     __slots__ = ()
 
     def render_to_output(self, context: RenderContext, buffer: TextIO) -> int:
         _refuse_long_range(self.expression.iterable.evaluate(context))
-        return super().render_to_output(context, buffer)
+        if context.disabled_tags or self.block.blank:
+            return super().render_to_output(context, buffer)
+        items, length = self.expression.evaluate(context)
+        if not length:
+            return self.default.render(context, buffer) if self.default else 0
+        name = str.__str__(self.expression.identifier)
+        over = f"{name}-{self.expression.iterable}"
+        forloop = ForLoop(name=over, it=items, length=length, parentloop=context.parentloop())
+        namespace: dict[str, object] = {"forloop": forloop, name: None}
+        written, parts = 0, [node.render_to_output for node in self.block.nodes]
+        with context.loop(namespace, forloop):
+            for item in forloop:
+                namespace[name] = item
+                try:
+                    for part in parts:
+                        written += part(context, buffer)
+                except ContinueLoop:
+                    continue
+                except BreakLoop:
+                    break
+        return written
 
 
 class _BoundedFor(ForTag):

@@ -73,6 +73,17 @@ def render(
     return messages.make(made)
 
 
+def says_the_same(step: Step, version: Version) -> bool:
+    """Whether the step says the same to everybody, at the address in the data: nothing else need be known of a person.
+
+    Raises `Invalid` as `render` does.
+    """
+    if step.template_type == "module":
+        return False
+    made = compiled(step, version.tenant_key == "")
+    return made.constant is not None and not made.varied and not made.addressed
+
+
 def variables(
     step: Step,
     version: Version,

@@ -72,7 +72,15 @@ class Claim:
     event: Mapping[str, Any] = field(default_factory=nothing)
     events: Mapping[str, Sequence[Happened]] = field(default_factory=nothing)
     answers: Mapping[str, Any] = field(default_factory=nothing)
+    _name: str | None = field(default=None, init=False, repr=False, compare=False)
     _system: Mapping[str, Any] | None = field(default=None, init=False, repr=False, compare=False)
+
+    @property
+    def name(self) -> str:
+        """Its id as a text; put into words once."""
+        if self._name is None:
+            self._name = str(self.id)
+        return self._name
 
     @property
     def system(self) -> Mapping[str, Any]:
@@ -82,7 +90,7 @@ class Claim:
                 "subscriber_id": self.subscriber_id,
                 "subscriber_type": self.subscriber_type,
                 "enrollment_id": str(self.enrollment_id),
-                "execution_id": str(self.id),
+                "execution_id": self.name,
                 "visit": self.visit,
                 "sequence_name": self.version.sequence_name,
             }
@@ -103,7 +111,7 @@ class Claim:
     @property
     def key(self) -> str:
         """The idempotency key: the same after a doubt, a new one after a definite refusal."""
-        return f"{self.system['execution_id']}:{self.refusals}"
+        return f"{self.name}:{self.refusals}"
 
     @property
     def said(self) -> Mapping[str, Any]:

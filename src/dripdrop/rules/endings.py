@@ -49,7 +49,7 @@ class Ending:
     def go_on(self, arrival: Arrival, *told: Reason) -> None:
         """The path goes on from here."""
         self.next_step_id, self.next_due_at, self.next_as = arrival.step_id, arrival.due_at, arrival.as_
-        self.reasons = (*self.reasons, *arrival.told, *told)
+        self.reasons = (*self.reasons, *arrival.told, *told) if self.reasons or told else arrival.told
 
 
 @dataclass(slots=True)

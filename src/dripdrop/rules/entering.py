@@ -19,7 +19,7 @@ As: TypeAlias = Literal["scheduled", "waiting", "advance"]
 THRESHOLD = Step(UUID(int=0), "", "", "", -(2**31), Immediate(), {})
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Arrival:
     """What a step that is reached becomes: due at a time, or waiting for its event until then (None: for ever).
 
@@ -47,7 +47,16 @@ def zone_for(version: Version, step: Step, data: Mapping[str, Any], default: str
 
 def arrive(version: Version, step: Step, data: Mapping[str, Any], reached: datetime, default: str) -> Arrival:
     """A step that is reached now; an unknown zone gives way and is told."""
-    zone, ignored = zone_for(version, step, data, default)
+    zone, ignored = found = zone_for(version, step, data, default)
+    # A batch has one moment and mostly one zone: whoever comes to a step together has the same before him.
+    key = ("arrival", step.key)
+    known: tuple[datetime, tuple[str, tuple[str, ...]], Arrival] | None = version.memo.get(key)
+    if known is None or known[0] is not reached or known[1] != found:
+        known = version.memo[key] = (reached, found, _arrival(step, reached, zone, ignored))
+    return known[2]
+
+
+def _arrival(step: Step, reached: datetime, zone: str, ignored: tuple[str, ...]) -> Arrival:
     named = zone if zone != "Etc/UTC" or ignored else None
     waits_for = step.timing if isinstance(step.timing, OnEvent) else None
     timing = step.timing if waits_for is None else waits_for.timeout

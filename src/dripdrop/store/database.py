@@ -38,6 +38,8 @@ LEASE = 60.0
 # Repeating these with the same tokens is right: the connection, the lock queue or the server gave way, not the data.
 TRANSIENT = ("08", "40", "53", "55", "57", "58")
 TOO_SILENT = "25P03"
+# psycopg makes tuples itself, without a call for each row.
+_SHAPES: dict[bool, Any] = {False: row_factory, True: psycopg.rows.tuple_row}
 
 
 def is_transient(error: BaseException) -> bool:
@@ -140,7 +142,7 @@ class Database:
 
     def _ask(self, connection: psycopg.Connection[Any], query: Query) -> list[Row]:
         statement = placed(query.text, self.schema)
-        with psycopg.RawCursor(connection, row_factory=row_factory) as cursor:
+        with psycopg.RawCursor(connection, row_factory=_SHAPES[query.bare]) as cursor:
             cursor.execute(statement.text, statement.values(query.params))
             return cursor.fetchall() if has_rows(cursor) else []
 
@@ -257,7 +259,7 @@ class AsyncDatabase:
             nonlocal committed
             self.round_trips += 1
             statement = placed(query.text, self.schema)
-            async with psycopg.AsyncRawCursor(connection, row_factory=row_factory) as cursor:
+            async with psycopg.AsyncRawCursor(connection, row_factory=_SHAPES[query.bare]) as cursor:
                 if query.last:
                     async with connection.pipeline():
                         await cursor.execute(statement.text, statement.values(query.params))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from dripdrop.rules.claim import Recipe
@@ -44,19 +44,55 @@ class Opening:
     answers: Mapping[str, Any] | None = None
 
 
-def claim(now: datetime, worker: UUID, limit: int, watermark: datetime | None) -> Flow[list[Row]]:
-    """Take what is due, with its facts, oldest first."""
-    return (yield from SQL.all("claim", now=now, worker=worker, limit=limit, watermark=watermark or BEGINNING))
+class Held(NamedTuple):
+    """An execution that is held, with its facts; the columns as the statements name them.
+
+    `stops` says whether any stop is in force, where that was asked; `worker_id` who holds it, where that was.
+    """
+
+    id: UUID
+    tenant_key: str
+    enrollment_id: UUID
+    step_id: UUID | None
+    visit: int
+    kind: str
+    state: str
+    due_at: datetime | None
+    token: int
+    attempt: int
+    refusals: int
+    retries: int
+    adapter_id: UUID | None
+    event_id: UUID | None
+    enrollment_state: str
+    sequence_id: UUID
+    sequence_version_id: UUID
+    subscriber_type: str
+    subscriber_id: str
+    data_revision: int
+    data: Mapping[str, Any] | None
+    sequence_active: bool
+    step_active: bool
+    stops: bool = False
+    worker_id: UUID | None = None
 
 
-def claim_one(now: datetime, worker: UUID, execution_id: UUID) -> Flow[list[Row]]:
+def claim(now: datetime, worker: UUID, limit: int, watermark: datetime | None) -> Flow[list[Held]]:
+    """Take what is due, with its facts, oldest first; nothing while everything is stopped."""
+    rows = yield from SQL.tuples("claim", now=now, worker=worker, limit=limit, watermark=watermark or BEGINNING)
+    return [Held(*row) for row in rows]
+
+
+def claim_one(now: datetime, worker: UUID, execution_id: UUID) -> Flow[list[Held]]:
     """Take this one if it is due and free."""
-    return (yield from SQL.all("claim_one", now=now, worker=worker, id=execution_id))
+    rows = yield from SQL.tuples("claim_one", now=now, worker=worker, id=execution_id)
+    return [Held(*row) for row in rows]
 
 
-def take_over(worker: UUID, limit: int) -> Flow[list[Row]]:
+def take_over(worker: UUID, limit: int) -> Flow[list[Held]]:
     """Take what dead workers hold."""
-    return (yield from SQL.all("take_over", worker=worker, limit=limit))
+    rows = yield from SQL.tuples("take_over", worker=worker, limit=limit)
+    return [Held(*row) for row in rows]
 
 
 def held_by(worker: UUID, limit: int) -> Flow[dict[UUID, int]]:
@@ -65,14 +101,16 @@ def held_by(worker: UUID, limit: int) -> Flow[dict[UUID, int]]:
     return {row["id"]: row["token"] for row in rows}
 
 
-def take_again(worker: UUID, held: Mapping[UUID, int]) -> Flow[list[Row]]:
+def take_again(worker: UUID, held: Mapping[UUID, int]) -> Flow[list[Held]]:
     """Take up what this worker holds without knowing of it, under new tokens."""
-    return (yield from SQL.all("take_again", worker=worker, ids=list(held), tokens=list(held.values())))
+    rows = yield from SQL.tuples("take_again", worker=worker, ids=list(held), tokens=list(held.values()))
+    return [Held(*row) for row in rows]
 
 
-def hold_one(scope: Scope, execution_id: UUID) -> Flow[Row | None]:
+def hold_one(scope: Scope, execution_id: UUID) -> Flow[Held | None]:
     """One live execution under lock, with its facts."""
-    return (yield from SQL.one("hold_one", tenant=scope.tenant, id=execution_id))
+    rows = yield from SQL.tuples("hold_one", tenant=scope.tenant, id=execution_id)
+    return Held(*rows[0]) if rows else None
 
 
 def enrollment_of(scope: Scope, execution_id: UUID) -> Flow[UUID | None]:
@@ -87,16 +125,20 @@ def version_of_step(step_id: UUID) -> Flow[UUID]:
     return rows[0]["sequence_version_id"]  # type: ignore[no-any-return]
 
 
-def lock_enrollments(ids: Sequence[UUID], revisions: Sequence[int]) -> Flow[dict[UUID, Row]]:
-    """The enrollments, locked in id order; their data only where it is newer than the given revision."""
-    rows = yield from SQL.all("lock_enrollments", ids=list(ids), revisions=list(revisions))
-    return {row["id"]: row for row in rows}
+def lock_enrollments(
+    ids: Sequence[UUID], revisions: Sequence[int]
+) -> Flow[dict[UUID, tuple[str, Mapping[str, Any] | None]]]:
+    """The enrollments, locked in id order: (state, data); the data only where it is newer than the given revision."""
+    rows = yield from SQL.tuples("lock_enrollments", ids=list(ids), revisions=list(revisions))
+    return {id: (state, data) for id, state, data in rows}
 
 
-def open_many(now: datetime, worker: UUID, openings: Sequence[Opening], *, last: bool = False) -> Flow[list[Row]]:
-    """Begin attempts: rows (id, token, attempt) of those that may go."""
+def open_many(
+    now: datetime, worker: UUID, openings: Sequence[Opening], *, last: bool = False
+) -> Flow[list[tuple[Any, ...]]]:
+    """Begin attempts: (id, token, attempt) of those that may go."""
     return (
-        yield from SQL.all(
+        yield from SQL.tuples(
             "open_many",
             last=last,
             now=now,
@@ -134,7 +176,7 @@ def end_many(
     last: bool = False,
 ) -> Flow[set[UUID]]:
     """End executions with what follows; the ids that were still ours."""
-    found = yield from SQL.all(
+    found = yield from SQL.tuples(
         "end_many",
         last=last,
         now=now,
@@ -152,7 +194,7 @@ def end_many(
         **_filled([each[3] for each in rows]),
         message_ids=[each[3].message_id for each in rows],
     )
-    return {row["id"] for row in found}
+    return {id for (id,) in found}
 
 
 def requeue_many(

@@ -1,6 +1,7 @@
 -- name: claim
 -- An array of ctids keeps this a scan of the due index and a Tid scan whatever the plan cache thinks; `watermark` lets it
--- step over index entries that are dead already. Facts come along.
+-- step over index entries that are dead already. Facts come along. While everything is stopped nothing is taken: what is
+-- due stays as it is, so that it goes at once when the switch is lifted.
 with taken as (
     update dripdrop.execution_queue q
        set state = case when q.state = 'scheduled' then 'claiming'::dripdrop.step_execution_state else q.state end,
@@ -8,12 +9,14 @@ with taken as (
      where q.ctid = any(array(
         select d.ctid from dripdrop.execution_queue d
          where d.worker_id is null and d.due_at <= %(now)s::timestamptz and d.due_at >= %(watermark)s::timestamptz
+           and not exists (select from dripdrop.stops s where s.target_kind = 'all' and s.tenant_key = '')
          order by d.due_at limit %(limit)s::integer for update skip locked))
     returning q.id, q.tenant_key, q.enrollment_id, q.step_id, q.visit, q.kind, q.state, q.due_at, q.token, q.attempt,
               q.refusals, q.retries, q.adapter_id, q.event_id
 )
 select t.*, e.state as enrollment_state, e.sequence_id, e.sequence_version_id, e.subscriber_type, e.subscriber_id,
-       e.data_revision, d.data, s.active as sequence_active, st.active as step_active
+       e.data_revision, d.data, s.active as sequence_active, st.active as step_active,
+       exists (select from dripdrop.stops) as stops
   from taken t
   join dripdrop.enrollments e on e.id = t.enrollment_id
   join dripdrop.sequences s on s.id = e.sequence_id
@@ -32,7 +35,8 @@ with taken as (
               q.refusals, q.retries, q.adapter_id, q.event_id
 )
 select t.*, e.state as enrollment_state, e.sequence_id, e.sequence_version_id, e.subscriber_type, e.subscriber_id,
-       e.data_revision, d.data, s.active as sequence_active, st.active as step_active
+       e.data_revision, d.data, s.active as sequence_active, st.active as step_active,
+       exists (select from dripdrop.stops) as stops
   from taken t
   join dripdrop.enrollments e on e.id = t.enrollment_id
   join dripdrop.sequences s on s.id = e.sequence_id
@@ -85,10 +89,11 @@ select t.*, e.state as enrollment_state, e.sequence_id, e.sequence_version_id, e
 
 -- name: hold_one
 -- What a person decides about is read under lock, with the same facts as a claim.
-select t.id, t.tenant_key, t.enrollment_id, t.step_id, t.visit, t.kind, t.state, t.token, t.attempt, t.refusals, t.retries,
-       t.adapter_id, t.event_id, t.worker_id, case when isfinite(t.due_at) then t.due_at end as due_at,
-       e.state as enrollment_state, e.sequence_id, e.sequence_version_id, e.subscriber_type, e.subscriber_id,
-       e.data_revision, d.data, s.active as sequence_active, st.active as step_active
+select t.id, t.tenant_key, t.enrollment_id, t.step_id, t.visit, t.kind, t.state,
+       case when isfinite(t.due_at) then t.due_at end as due_at, t.token, t.attempt, t.refusals, t.retries, t.adapter_id,
+       t.event_id, e.state as enrollment_state, e.sequence_id, e.sequence_version_id, e.subscriber_type, e.subscriber_id,
+       e.data_revision, d.data, s.active as sequence_active, st.active as step_active,
+       false as stops, t.worker_id
   from dripdrop.execution_queue t
   join dripdrop.enrollments e on e.id = t.enrollment_id
   join dripdrop.sequences s on s.id = e.sequence_id
@@ -107,7 +112,7 @@ select st.sequence_version_id from dripdrop.steps st where st.id = %(id)s::uuid;
 
 -- name: lock_enrollments
 -- Enrollments before queue rows, in id order; the data only where it is newer than what the claim brought.
-select e.id, e.state, e.data_revision, e.sequence_version_id,
+select e.id, e.state,
        case when e.data_revision <> g.revision then
             (select d.data from dripdrop.enrollment_data d where d.enrollment_id = e.id and d.revision = e.data_revision)
        end as data

@@ -25,13 +25,15 @@ class Row(dict[str, Any]):
 class Query:
     """One statement to run: `text` with %(name)s places, `params` by name, `name` for errors and crash tests.
 
-    `last` says that nothing follows in this operation: a runner may send COMMIT along with it.
+    `last` says that nothing follows in this operation: a runner may send COMMIT along with it. `bare` asks for plain
+    tuples instead of rows by name: what a worker reads of each message is read by its place.
     """
 
     text: str
     params: Mapping[str, Any]
     name: str = ""
     last: bool = False
+    bare: bool = False
 
 
 Flow: TypeAlias = Generator[Query, list[Row], T]

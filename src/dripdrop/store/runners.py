@@ -29,7 +29,7 @@ def run(connection: Cursorless, flow: Flow[T], schema: str = DEFAULT_SCHEMA) -> 
         query = next(flow)
         while True:
             try:
-                rows = connection.fetch(in_schema(query.text, schema), query.params)
+                rows = shaped(query, connection.fetch(in_schema(query.text, schema), query.params))
             except Exception as error:
                 query = flow.throw(error)
             else:
@@ -44,7 +44,7 @@ async def run_async(connection: AsyncCursorless, flow: Flow[T], schema: str = DE
         query = next(flow)
         while True:
             try:
-                rows = await connection.fetch(in_schema(query.text, schema), query.params)
+                rows = shaped(query, await connection.fetch(in_schema(query.text, schema), query.params))
             except Exception as error:
                 query = flow.throw(error)
             else:
@@ -58,7 +58,7 @@ def run_with(ask: Callable[[Query], list[Row]], flow: Flow[T]) -> T:
     try:
         query = next(flow)
         while True:
-            query = flow.send(ask(query))
+            query = flow.send(shaped(query, ask(query)))
     except StopIteration as stop:
         return stop.value  # type: ignore[no-any-return]
 
@@ -94,6 +94,11 @@ class _Psycopg:
         with self.connection.cursor(row_factory=row_factory) as cursor:
             cursor.execute(text.encode(), params)
             return cursor.fetchall() if has_rows(cursor) else []
+
+
+def shaped(query: Query, rows: list[Row]) -> list[Any]:
+    """Rows as the query wants them, also from a connection that gives them by name."""
+    return [tuple(row.values()) for row in rows] if query.bare and rows and isinstance(rows[0], dict) else rows
 
 
 def has_rows(cursor: Any) -> bool:

@@ -62,12 +62,17 @@ class Statements:
         self.texts: Mapping[str, str] = read(package, f"{aggregate}.sql")
         self._names = {name: f"{aggregate}.{name}" for name in self.texts}
 
-    def query(self, name: str, /, *, last: bool = False, **params: Any) -> Query:
-        return Query(self.texts[name], params, self._names[name], last)
+    def query(self, name: str, /, *, last: bool = False, bare: bool = False, **params: Any) -> Query:
+        return Query(self.texts[name], params, self._names[name], last, bare)
 
     def all(self, name: str, /, *, last: bool = False, **params: Any) -> Flow[list[Row]]:
         """Every row."""
         return (yield self.query(name, last=last, **params))
+
+    def tuples(self, name: str, /, *, last: bool = False, **params: Any) -> Flow[list[tuple[Any, ...]]]:
+        """Every row, as a plain tuple in the order of its columns."""
+        rows: Any = yield self.query(name, last=last, bare=True, **params)
+        return rows  # type: ignore[no-any-return]
 
     def one(self, name: str, /, *, last: bool = False, **params: Any) -> Flow[Row | None]:
         """The first row, or None."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import orjson
@@ -85,8 +85,7 @@ class Change:
     inserted_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(NamedTuple):
     """May this recipient be written to?  `normalized` as above; `topic` is the sequence's, '' where it has none."""
 
     tenant: str

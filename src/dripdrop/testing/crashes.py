@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from dripdrop.store.flow import Flow, Query, Row
+from dripdrop.store.runners import shaped
 
 T = TypeVar("T")
 Ask = Callable[[Query], list[Row]]
@@ -22,7 +23,7 @@ def count_queries(ask: Ask, flow: Flow[Any]) -> int:
         query = next(flow)
         while True:
             asked += 1
-            query = flow.send(ask(query))
+            query = flow.send(shaped(query, ask(query)))
     except StopIteration:
         return asked
 
@@ -32,7 +33,7 @@ def die_at(ask: Ask, flow: Flow[Any], point: int, *, after: bool) -> None:
     query = next(flow)
     for number in range(1, point):
         del number
-        query = flow.send(ask(query))
+        query = flow.send(shaped(query, ask(query)))
     if after:
         ask(query)
     flow.close()
