@@ -9,9 +9,15 @@ from typing import Any, TextIO
 
 from dateutil import parser as dates  # type: ignore[import-untyped]
 from liquid import Environment, Markup, RenderContext, Undefined
-from liquid.builtin.tags.for_tag import BreakLoop, ContinueLoop, ForLoop, ForNode, ForTag
+from liquid.builtin.tags.for_tag import ForLoop, ForNode, ForTag
 from liquid.builtin.tags.tablerow_tag import TablerowNode, TablerowTag
-from liquid.exceptions import FilterArgumentError, LoopIterationLimitError, OutputStreamLimitError
+from liquid.exceptions import (
+    BreakLoop,
+    ContinueLoop,
+    FilterArgumentError,
+    LoopIterationLimitError,
+    OutputStreamLimitError,
+)
 from liquid.filter import with_context, with_environment
 
 from dripdrop.rendering.fast_nodes import FastOutput, Written
