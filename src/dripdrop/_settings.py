@@ -92,11 +92,14 @@ def disagreements(value_of: Callable[[str], float], source_of: Callable[[str], s
     return found
 
 
+_NUMBER, _SPACED = re.compile(r"\+?[\d\s().-]+"), re.compile(r"[\s().-]")
+
+
 def allow_entry(text: str) -> str:
     """One spelling for what is compared with `only_to`: an address, `example.org` (or `@example.org`), a number."""
     text = text.strip().lower().removeprefix("@")
-    if re.fullmatch(r"\+?[\d\s().-]+", text):
-        return re.sub(r"[\s().-]", "", text)
+    if _NUMBER.fullmatch(text):
+        return _SPACED.sub("", text)
     if text.isascii():
         return text
     local, at, domain = text.rpartition("@")

@@ -258,7 +258,7 @@ async def test_what_was_paused_meanwhile_is_handed_back_and_the_others_go(walked
 
     async def after_a_pause(items: Sequence[Any]) -> Any:
         ((paused,),) = tale.world.query("select id from dripdrop.enrollments where subscriber_id = '5'")
-        await tale.world.drip.enrollments.pause(paused)
+        await tale.world.drip.pause(paused)
         return await carry_out(items)
 
     tale.dispatcher.opens._carry_out = after_a_pause

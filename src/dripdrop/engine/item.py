@@ -245,8 +245,8 @@ class Item:
         self.past_open()
         try:
             result = await future
-        except Guilty:
-            await self.close(unstorable())
+        except Guilty as guilty:
+            await self.close(unstorable(self.claim, guilty))
             return False
         if isinstance(result, Opened):
             self.opened(result)
@@ -363,6 +363,7 @@ def lease_lost() -> Rejected:
     return Rejected("temporary", "adapter", detail={"reason": "lease_lost"})
 
 
-def unstorable() -> Rejected:
+def unstorable(claim: Claim, guilty: Guilty) -> Rejected:
     """The database refuses what this message is made of."""
+    _LOG.error("an attempt of execution %s cannot be stored: %s", claim.id, guilty.__cause__)
     return Rejected("permanent", "message", detail={"reason": "unstorable"})

@@ -103,7 +103,7 @@ class Walk:
             elif isinstance(result, Refused):
                 self._came.append((each.item, HandBack()))
             elif isinstance(result, Guilty):
-                self._came.append((each.item, unstorable()))
+                self._came.append((each.item, unstorable(each.item.claim, result)))
         if lease.holds(turn):
             # For all tasks that begin from here.
             watch(lambda: lease.holds(turn))
@@ -126,7 +126,7 @@ class Walk:
         """What came of it; whoever had to wait hands it in himself."""
         item = ready.item
         try:
-            came = await self._outcome(ready)
+            came: Came = await self._outcome(ready)
         except asyncio.CancelledError:
             raise
         except Exception as error:

@@ -101,6 +101,21 @@ def close(
     ]
     alone = scheduler is None and all(_needs_nothing_more(each, now) for each in following)
     ours = yield from _write(now, worker, closings, following, last=alone)
+    if not alone:
+        yield from _and_then(now, closings, following, ours, scheduler)
+    if len(ours) == len(closings):
+        return [Closed(what) for what in following]
+    return [Closed(what) if each.claim.id in ours else Stale() for each, what in zip(closings, following, strict=True)]
+
+
+def _and_then(
+    now: datetime,
+    closings: Sequence[Closing],
+    following: Sequence[Following],
+    ours: set[UUID],
+    scheduler: Scheduler | None,
+) -> Flow[None]:
+    """What else happens in the same transaction: suppressions, wake-ups, waits that begin."""
     yield from _suppress(now, closings, following, ours)
     due_now = any(
         isinstance(each, Ending) and each.next_due_at is not None and each.next_due_at <= now for each in following
@@ -114,7 +129,6 @@ def close(
     ]
     if waiting:
         yield from awaiting.began(now, waiting, scheduler=scheduler)
-    return [Closed(what) if each.claim.id in ours else Stale() for each, what in zip(closings, following, strict=True)]
 
 
 def _standings(closings: Sequence[Closing]) -> Flow[list[Standing]]:

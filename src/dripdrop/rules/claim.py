@@ -101,12 +101,11 @@ class Claim:
         """Whether there is a message in it: not while its event has not come, nor where only a way is chosen."""
         return self.state != "waiting" and self.kind != "advance"
 
-    @property
-    def facts(self) -> Facts:
-        """What its conditions and branches may ask."""
+    def facts(self, zone: str = "Etc/UTC") -> Facts:
+        """What its conditions and branches may ask; `zone` is for the calendar."""
         sequence = {"key": self.version.sequence_key}
         step = {"key": self.step.key, "channel": self.step.channel}
-        return Facts(self.data, self.answers, self.events, self.event, sequence, step, self.now)
+        return Facts(self.data, self.answers, self.events, self.event, sequence, step, self.now, zone)
 
     @property
     def key(self) -> str:

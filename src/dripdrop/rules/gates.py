@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from hashlib import blake2b
 from typing import Any, TypeAlias
@@ -116,7 +116,7 @@ def condition_holds(claim: Claim, facts: Circumstances, *, informed: bool = Fals
     if not claim.step.conditions or (not informed and path.questions(claim.version, claim.step).gate.hooks):
         return PASS
     zone, _ = zone_for(claim.version, claim.step, claim.data, facts.default_zone)
-    verdict = path.gate(claim.step, replace(claim.facts, zone=zone))
+    verdict = path.gate(claim.step, claim.facts(zone))
     return PASS if verdict.holds else Skip("condition", {"conditions": list(verdict.evidence)[:10]})
 
 

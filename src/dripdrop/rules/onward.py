@@ -97,7 +97,7 @@ def _way(claim: Claim, ending: Ending, facts: Facts) -> path.Way:
 
 def _facts(claim: Claim, standing: Standing, now: datetime, setting: Setting, known: Known) -> Facts:
     return replace(
-        claim.facts,
+        claim.facts(),
         data=standing.data,
         hooks=known.answers,
         broken=known.broken,
