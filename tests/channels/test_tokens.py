@@ -63,6 +63,9 @@ async def server():
     server.url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}/token"
     async with listening:
         yield server
+        if server.gate is not None:
+            # From Python 3.12 on a server waits for those it still serves.
+            server.gate.set()
 
 
 class Clock:

@@ -94,7 +94,8 @@ class Sessions:
             while pool.idle:
                 self._drop(pool.idle.pop())
         while self._closing:
-            await asyncio.gather(*self._closing)
+            # Gathering what has just ended would not let the loop take it out of the set, from Python 3.12 on.
+            await asyncio.wait(self._closing)
 
     async def _open(self, pool: _Pool, open_one: Open) -> Held:
         pool.size += 1

@@ -80,7 +80,8 @@ class Collector(Generic[I, O]):
         """Return when nothing is gathered and nothing runs."""
         while self._items or self.running:
             self.flush()
-            await asyncio.gather(*self.running, return_exceptions=True)
+            # Gathering what has just ended would not let the loop take it out of the set, from Python 3.12 on.
+            await asyncio.wait(self.running)
 
     async def together(self, items: Sequence[I]) -> Sequence[O | Guilty]:
         """Carry out what came together, at once: a result for each, in order. Down to the guilty row, so that it does
