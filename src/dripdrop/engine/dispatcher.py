@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -142,23 +143,22 @@ class Dispatcher:
         batch = Batch(self.runtime)
         items = [Item(self, each, batch) for each in judged]
         self._items.update(items)
-        self._keep(asyncio.create_task(self._walked(items)))
+        self._keep(asyncio.create_task(self._walked(items)), items, alone=False)
 
     def let_go(self, item: Item) -> None:
         """It goes alone, from the beginning."""
-        item.counts()
+        item.go_alone()
         self._alone.add(item)
         self._to_open += 1
         self._to_close += 1
-        self._keep(asyncio.create_task(self._guarded(item)))
+        self._keep(asyncio.create_task(self._guarded(item)), [item], alone=True)
 
     def let_go_on(self, item: Item, task: asyncio.Task[Any]) -> None:
         """It was sent together with others, and now waits alone: this task will close it."""
-        item.counts(opened=True)
+        item.go_alone(opened=True)
         self._alone.add(item)
         self._to_close += 1
-        self._keep(task)
-        task.add_done_callback(lambda _: self._ended(item))
+        self._keep(task, [item], alone=True)
 
     @property
     def known(self) -> set[UUID]:
@@ -189,15 +189,18 @@ class Dispatcher:
         counts, self.counts = self.counts, Counter()
         return Run(**{name: counts[name] for name in Run.__slots__})
 
-    def _keep(self, task: asyncio.Task[Any]) -> None:
+    def _keep(self, task: asyncio.Task[Any], items: Sequence[Item], *, alone: bool) -> None:
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(partial(self._ended, items, alone))
 
-    def _ended(self, *items: Item) -> None:
-        self._items.difference_update(items)
-        self._alone.difference_update(items)
+    def _ended(self, items: Sequence[Item], alone: bool, task: asyncio.Task[Any]) -> None:
+        """A task has ended, be it that it was cancelled before it began, and so have the items that were its own."""
+        self._tasks.discard(task)
+        ended = [each for each in items if each.goes_alone is alone]
+        self._items.difference_update(ended)
+        self._alone.difference_update(ended)
         self._room.set()
-        for each in items:
+        for each in ended:
             each.past_open()
             each.past_close()
 
@@ -206,8 +209,6 @@ class Dispatcher:
             await Walk(self).go(items)
         except Exception:
             _LOG.exception("%d executions were left to the rescuer", len(items))
-        finally:
-            self._ended(*[each for each in items if not each.goes_on])
 
     async def _guarded(self, item: Item) -> None:
         try:
@@ -217,8 +218,6 @@ class Dispatcher:
         except Exception as error:
             _LOG.exception("execution %s could not be carried out", item.claim.id)
             await item.hand_in(item.gave_up(error))
-        finally:
-            self._ended(item)
 
     def opened_or_not(self) -> None:
         self._to_open -= 1

@@ -44,7 +44,7 @@ class Item:
     """One execution's way, with others or alone; alone, each of its two counters is stepped once whatever happens."""
 
     __slots__ = (
-        "_past_close", "_past_open", "_way", "adapter", "batch", "claim", "config", "fallback", "goes_on", "judged",
+        "_past_close", "_past_open", "_way", "adapter", "batch", "claim", "config", "fallback", "goes_alone", "judged",
         "owner", "runtime",
     )  # fmt: skip
 
@@ -58,8 +58,8 @@ class Item:
         self.adapter: Adapter | None = judged.adapter
         self.fallback: str | None = None
         self._way: Way | None = None
-        # Whether a task of its own goes on with it after its batch has come to the end.
-        self.goes_on = False
+        # Whether a task of its own carries it, whatever becomes of its batch.
+        self.goes_alone = False
         self._past_open = self._past_close = True
 
     @property
@@ -69,9 +69,9 @@ class Item:
             self._way = self.batch.way(self.claim, self.adapter)
         return self._way
 
-    def counts(self, *, opened: bool = False) -> None:
-        """From here on it goes alone, and others may wait for it to open and close."""
-        self.goes_on, self._past_open, self._past_close = True, opened, False
+    def go_alone(self, *, opened: bool = False) -> None:
+        """From here on others may wait for it to open, unless that is done, and to close."""
+        self.goes_alone, self._past_open, self._past_close = True, opened, False
 
     def past_open(self) -> None:
         if not self._past_open:
