@@ -75,7 +75,8 @@ select q.id, q.token from dripdrop.execution_queue q where q.worker_id = %(worke
 with taken as (
     update dripdrop.execution_queue q set token = q.token + 1
       from unnest(%(ids)s::uuid[], %(tokens)s::bigint[]) as g(id, token)
-     where q.id = g.id and q.token = g.token and q.worker_id is not distinct from %(worker)s::uuid
+     where q.id = g.id and q.token = g.token
+       and case when q.worker_id is distinct from %(worker)s::uuid then false else true end
     returning q.id, q.tenant_key, q.enrollment_id, q.step_id, q.visit, q.kind, q.state, q.due_at, q.token, q.attempt,
               q.refusals, q.retries, q.adapter_id, q.event_id
 )
@@ -123,8 +124,9 @@ select e.id, e.state,
 
 -- name: open_many
 -- Committed before the wire. What is paused, cancelled or stopped since the claim is not opened.
--- Fences say `is not distinct from`: no index can answer that, so rows are found by id, and never by way of the index of
--- what a worker holds, in which dead entries pile up between two vacuums.
+-- Fences are said with `case`: no index can answer that, so rows are found by id, and never by way of the index of what a
+-- worker holds, in which dead entries pile up between two vacuums. Nor do statistics answer it: they were taken while
+-- nobody held anything, and promise one row where there are a thousand, each of which is then compared with each given one.
 with given as materialized (
     select * from unnest(%(ids)s::uuid[], %(tokens)s::bigint[], %(adapter_ids)s::uuid[], %(recipients)s::text[],
         %(version_ids)s::uuid[], %(revisions)s::integer[], %(digests)s::bytea[], %(business_at)s::timestamptz[],
@@ -136,7 +138,9 @@ with given as materialized (
     update dripdrop.execution_queue q
        set state = 'sending', token = q.token + 1, attempt = q.attempt + 1, adapter_id = g.adapter_id
       from given g
-     where q.id = g.id and q.token = g.token and q.worker_id is not distinct from %(worker)s::uuid and q.state = 'claiming'
+     where q.id = g.id and q.token = g.token
+       and case when q.worker_id is distinct from %(worker)s::uuid then false else true end
+       and case when q.state <> 'claiming' then false else true end
        and exists (select 1 from dripdrop.enrollments e
                     where e.id = q.enrollment_id and (e.state = 'active' or q.kind = 'replay')
                       and not exists (select 1 from stopped s
@@ -159,14 +163,18 @@ select id, token, attempt from opened;
 -- Of what was not opened: which rows are still ours, so that they are handed back instead of waiting for the lease.
 select q.id, q.token
   from unnest(%(ids)s::uuid[], %(tokens)s::bigint[]) as g(id, token)
-  join dripdrop.execution_queue q on q.id = g.id and q.token = g.token and q.worker_id is not distinct from %(worker)s::uuid;
+  join dripdrop.execution_queue q
+    on q.id = g.id and q.token = g.token
+   and case when q.worker_id is distinct from %(worker)s::uuid then false else true end;
 
 -- name: landed
 -- Opened by us under the very next token: a commit whose answer was lost on the way.
 select q.id, q.token, q.attempt
   from unnest(%(ids)s::uuid[], %(tokens)s::bigint[]) as g(id, token)
   join dripdrop.execution_queue q
-    on q.id = g.id and q.token = g.token + 1 and q.worker_id is not distinct from %(worker)s::uuid and q.state = 'sending';
+    on q.id = g.id and q.token = g.token + 1
+   and case when q.worker_id is distinct from %(worker)s::uuid then false else true end
+   and case when q.state <> 'sending' then false else true end;
 
 -- name: end_many
 -- An ending is one statement: history, the next row, the attempt and the journal come from the deleted row, never
@@ -180,7 +188,8 @@ with given as materialized (
              error_class, message_id, response)
 ), gone as (
     delete from dripdrop.execution_queue q using given g
-     where q.id = g.id and q.token = g.token and q.worker_id is not distinct from %(worker)s::uuid
+     where q.id = g.id and q.token = g.token
+       and case when q.worker_id is distinct from %(worker)s::uuid then false else true end
     returning q.id, q.tenant_key, q.enrollment_id, q.step_id, q.visit, q.kind, q.of_id, q.state as from_state, q.due_at,
               q.attempt, q.refusals, q.retries, q.adapter_id, q.event_id, g.to_state, g.why, g.event, g.next_step_id,
               g.next_due_at, g.next_as, g.enrollment_state, g.reasons, g.outcome, g.error_class, g.message_id, g.response
@@ -253,7 +262,8 @@ with given as materialized (
                          then 'infinity'::timestamptz else g.due_at end,
            worker_id = null, token = q.token + 1, refusals = q.refusals + g.refused, retries = q.retries + g.spent
       from given g, dripdrop.enrollments e
-     where q.id = g.id and q.token = g.token and q.worker_id is not distinct from %(worker)s::uuid
+     where q.id = g.id and q.token = g.token
+       and case when q.worker_id is distinct from %(worker)s::uuid then false else true end
        and e.id = q.enrollment_id
     returning q.id, q.tenant_key, q.enrollment_id, q.step_id, q.attempt, g.to_state, g.due_at, g.event, g.reasons,
               g.outcome, g.error_class, g.response
@@ -289,7 +299,8 @@ with given as materialized (
        set state = case when q.state = 'claiming' then 'scheduled'::dripdrop.step_execution_state else q.state end,
            due_at = g.due_at, worker_id = null, token = q.token + 1
       from given g
-     where q.id = g.id and q.token = g.token and q.worker_id is not distinct from %(worker)s::uuid
+     where q.id = g.id and q.token = g.token
+       and case when q.worker_id is distinct from %(worker)s::uuid then false else true end
     returning q.id, q.tenant_key, q.enrollment_id, q.step_id, q.state, g.code, g.reasons
 ), again as (
     update dripdrop.journal j
@@ -322,7 +333,9 @@ with given as materialized (
                          then 'infinity'::timestamptz else q.due_at end,
            worker_id = null, token = q.token + 1
       from given g, dripdrop.enrollments e
-     where q.id = g.id and q.token = g.token and q.worker_id is not distinct from %(worker)s::uuid and e.id = q.enrollment_id
+     where q.id = g.id and q.token = g.token
+       and case when q.worker_id is distinct from %(worker)s::uuid then false else true end
+       and e.id = q.enrollment_id
        and (e.state in ('active', 'paused') or q.kind = 'replay' or q.state = 'unknown')
     returning q.id, q.enrollment_id, e.state as enrollment_state
 ), left_over as (
