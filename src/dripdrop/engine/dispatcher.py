@@ -27,7 +27,7 @@ from dripdrop.store.adapters import Adapter
 
 BATCH = 250
 # Items on their way in all, and those of them that wait for somebody: a provider, a connection, an answer.
-IN_FLIGHT = 1000
+IN_FLIGHT = 1500
 WAITING = 400
 CONNECTIONS = 10
 _LOG = logging.getLogger("dripdrop.engine")
