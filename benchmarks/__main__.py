@@ -19,7 +19,7 @@ from benchmarks.sides import Pace, Ring
 from benchmarks.singles import Singles
 
 QUICK = Pace(warmup=0.7, seconds=2.0, rounds=3)
-FULL = Pace(warmup=1.5, seconds=6.0, rounds=5)
+FULL = Pace(warmup=1.5, seconds=4.0, rounds=5)
 GROUPS = ("one process", "two processes", "letter", "singles", "profiles")
 DOCS = ROOT / "docs"
 
