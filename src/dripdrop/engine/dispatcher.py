@@ -29,6 +29,10 @@ BATCH = 250
 # Items on their way in all, and those of them that wait for somebody: a provider, a connection, an answer.
 IN_FLIGHT = 1500
 WAITING = 400
+# While more is due than one claim takes, the next one looks no further back than this behind the oldest it found, so that
+# it does not step over what is gone already; whatever fell due before that is found by a claim without it.
+BEHIND = timedelta(seconds=2)
+SWEEP_SECONDS = 30.0
 CONNECTIONS = 10
 _LOG = logging.getLogger("dripdrop.engine")
 
@@ -114,7 +118,7 @@ class Dispatcher:
 
     async def claim(self, limit: int = BATCH) -> int:
         """Claim a batch and let it go its way; how many were claimed."""
-        if clock.monotonic() - self._swept_at > 30.0:
+        if clock.monotonic() - self._swept_at > SWEEP_SECONDS:
             self.watermark, self._swept_at = None, clock.monotonic()
         policy = self.runtime.policy()
         judged = await self.runtime.database.run(
@@ -122,7 +126,7 @@ class Dispatcher:
         )
         if judged:
             oldest = min((each.claim.due_at for each in judged if each.claim.due_at), default=None)
-            self.watermark = oldest - timedelta(minutes=5) if oldest and len(judged) >= limit else None
+            self.watermark = oldest - BEHIND if oldest and len(judged) >= limit else None
         self.start(judged)
         return len(judged)
 
