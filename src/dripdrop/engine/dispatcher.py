@@ -29,8 +29,8 @@ BATCH = 250
 # Items on their way in all, and those of them that wait for somebody: a provider, a connection, an answer.
 IN_FLIGHT = 1500
 WAITING = 400
-# While more is due than one claim takes, the next one looks no further back than this behind the oldest it found, so that
-# it does not step over what is gone already; whatever fell due before that is found by a claim without it.
+# While more is due than one claim takes, the next one looks no further back than this behind the oldest that it found:
+# it does not step over what is gone already. What fell due before that is found by the next claim without a watermark.
 BEHIND = timedelta(seconds=2)
 SWEEP_SECONDS = 30.0
 CONNECTIONS = 10
