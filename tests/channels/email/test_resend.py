@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import pytest
 import resend
+import resend.webhooks._webhooks
+import standardwebhooks.webhooks
 import svix.webhooks
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,10 +25,25 @@ from dripdrop.rules.outcome import Accepted, Idempotent, Rejected, Unknown
 
 RESEND = ResendProvider()
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
-# Their verifiers read the real clock.
-NOW = datetime.now(UTC).replace(microsecond=0)
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 CONFIG = {"api_key": "re_key", "now": NOW}
 BODY = b'{"type": "email.delivered", "data": {"email_id": "e1"}}'
+
+
+class Stopped(datetime):
+    """The clock as their verifiers read it."""
+
+    @classmethod
+    def now(cls, tz=None):
+        return NOW.astimezone(tz)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def at_that_time():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(standardwebhooks.webhooks, "datetime", Stopped)
+        patch.setattr(resend.webhooks._webhooks, "time", SimpleNamespace(time=NOW.timestamp))
+        yield
 
 
 def payload(message=PLAIN, *, step=None):
