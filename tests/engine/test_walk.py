@@ -320,6 +320,30 @@ async def test_what_is_abandoned_in_the_middle_is_taken_over(walked: Any) -> Non
     await tale.end()
 
 
+async def test_what_fell_due_behind_a_backlog_is_found_when_it_ends(walked: Any) -> None:
+    tale = await walked(Provider())
+    dispatcher, world = tale.dispatcher, tale.world
+
+    async def claimed(limit: int) -> set[str]:
+        before = {each.enrollment.subscriber_id for each in world.provider.calls}
+        await dispatcher.claim(limit)
+        await dispatcher.settled()
+        return {each.enrollment.subscriber_id for each in world.provider.calls} - before
+
+    late = "select enrollment_id from dripdrop.execution_queue where due_at <= %s order by due_at desc limit 1"
+    await claimed(3)
+    assert dispatcher.watermark is not None
+    world.query(
+        f"update dripdrop.execution_queue set due_at = due_at - interval '1 hour' where enrollment_id = ({late})",
+        world.clock.now(),
+    )
+    assert len(await claimed(3)) == 3, "the others come first: it lies behind the watermark"
+    assert await claimed(3) == set()
+    assert dispatcher.watermark is None
+    assert len(await claimed(3)) == 1
+    await tale.end()
+
+
 async def test_many_that_wait_leave_no_room_for_more(walked: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from dripdrop.engine import worker
 

@@ -124,9 +124,9 @@ class Dispatcher:
         judged = await self.runtime.database.run(
             lambda now: dispatching.claim(now, self.lease.worker, policy, limit=limit, watermark=self.watermark)
         )
-        if judged:
-            oldest = min((each.claim.due_at for each in judged if each.claim.due_at), default=None)
-            self.watermark = oldest - BEHIND if oldest and len(judged) >= limit else None
+        oldest = min((each.claim.due_at for each in judged if each.claim.due_at), default=None)
+        # Where less was found than asked for, the backlog is at its end, and the next claim looks at all again.
+        self.watermark = oldest - BEHIND if oldest and len(judged) >= limit else None
         self.start(judged)
         return len(judged)
 
