@@ -16,6 +16,7 @@ import os
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -120,9 +121,14 @@ class Config:
 
     def secrets(self) -> list[bytes]:
         """What links and sessions are signed with, newest first: `secret`, else derived from the encryption keys."""
+        return list(self._secrets)
+
+    @cached_property
+    def _secrets(self) -> tuple[bytes, ...]:
         if self.secret:
-            return [each.strip().encode() for each in self.secret.split(",") if each.strip()]
-        return [hmac.digest(key, b"dripdrop signed links and sessions", "sha256") for key in self.encryption_keys()]
+            return tuple(each.strip().encode() for each in self.secret.split(",") if each.strip())
+        keys = self.encryption_keys()
+        return tuple(hmac.digest(key, b"dripdrop signed links and sessions", "sha256") for key in keys)
 
     def _key(self, number: int, text: str) -> bytes:
         source = self.sources.get("encryption_key", "encryption_key")

@@ -13,6 +13,7 @@ from tests.engine.conftest import MakeWorld
 from tests.world import World
 
 from dripdrop import Accepted, Askable, Idempotent, Neither, Rejected
+from dripdrop.engine.dispatcher import BREATH, TICK
 from dripdrop.engine.runtime import Runtime
 from dripdrop.engine.worker import Worker
 from dripdrop.testing import FakeProvider
@@ -159,8 +160,9 @@ async def test_one_that_hangs_holds_up_nobody(walked: Any) -> None:
     released = asyncio.Event()
     tale = await walked(Provider(fate=lambda person: _accepted_after(released) if person == "3" else None))
     await tale.dispatcher.claim()
-    await until(lambda: tale.dispatcher.counts["sent"] == PEOPLE - 1)
-    assert tale.dispatcher.in_flight == tale.dispatcher.waiting == len(tale.dispatcher.known) == 1
+    await until(lambda: len(tale.dispatcher.known) == 1)
+    assert tale.dispatcher.counts["sent"] == PEOPLE - 1
+    assert tale.dispatcher.in_flight == tale.dispatcher.waiting == 1
     released.set()
     async with asyncio.timeout(30):
         await tale.dispatcher.settled()
@@ -340,21 +342,23 @@ async def test_what_fell_due_behind_a_backlog_is_found_when_it_ends(walked: Any)
     assert len(await claimed(3)) == 3, "the others come first: it lies behind the watermark"
     assert await claimed(3) == set()
     assert dispatcher.watermark is None
+    assert dispatcher.pause == BREATH
     assert len(await claimed(3)) == 1
     await tale.end()
 
 
-async def test_many_that_wait_leave_no_room_for_more(walked: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from dripdrop.engine import worker
-
-    monkeypatch.setattr(worker, "WAITING", PEOPLE)
-    never = asyncio.Event()
-    tale = await walked(Provider(fate=lambda person: never.wait()))
-    assert await tale.worker._dispatch() is True
-    await until(lambda: tale.dispatcher.waiting == PEOPLE)
-    await tale.world.drip.enroll("onboarding", subscriber=("user", 99), data=tale.data(99))
-    assert await tale.worker._dispatch() is True
-    assert len(tale.dispatcher.known) == PEOPLE
-    tale.dispatcher.abandon()
-    await tale.dispatcher.settled()
+@pytest.mark.parametrize(
+    ("ahead", "pause"),
+    [(timedelta(seconds=0.4), 0.4), (timedelta(milliseconds=1), BREATH), (timedelta(hours=1), TICK), (None, TICK)],
+)
+async def test_the_next_look_is_when_the_next_one_falls_due(walked: Any, ahead: timedelta | None, pause: float) -> None:
+    tale = await walked(Provider())
+    dispatcher, world = tale.dispatcher, tale.world
+    await dispatcher.claim()
+    assert dispatcher.pause == BREATH, "where there were some there may be more in a moment"
+    await dispatcher.settled()
+    due_at = "infinity" if ahead is None else (world.clock.now() + ahead).isoformat()
+    world.query("update dripdrop.execution_queue set due_at = %s::timestamptz", due_at)
+    assert await dispatcher.claim() == 0
+    assert dispatcher.pause == pytest.approx(pause)
     await tale.end()

@@ -760,6 +760,11 @@ def _(stage: Stage) -> Any:
     return lambda: keeping.pending(NOW)
 
 
+@reading("dispatching.until_next")
+def _(stage: Stage) -> Any:
+    return lambda: dispatching.until_next(NOW)
+
+
 @reading("keeping.next_due")
 def _(stage: Stage) -> Any:
     return lambda: keeping.next_due(NOW)

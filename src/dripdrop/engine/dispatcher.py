@@ -24,6 +24,7 @@ from dripdrop.operations import delivering, dispatching
 from dripdrop.operations.delivering import CloseResult, Closing, Opening, OpenResult
 from dripdrop.operations.dispatching import Judged
 from dripdrop.store.adapters import Adapter
+from dripdrop.store.flow import Flow
 
 BATCH = 250
 # Items on their way in all, and those of them that wait for somebody: a provider, a connection, an answer.
@@ -33,6 +34,11 @@ WAITING = 400
 # it does not step over what is gone already. What fell due before that is found by the next claim without a watermark.
 BEHIND = timedelta(seconds=2)
 SWEEP_SECONDS = 30.0
+# A look at what is due, where nobody says that there is something, and nothing is known to fall due before.
+TICK = 1.0
+# Where something was found, but not all that was asked for: what falls due meanwhile goes together, and the messages
+# that were found have the database to themselves.
+BREATH = 0.01
 CONNECTIONS = 10
 _LOG = logging.getLogger("dripdrop.engine")
 
@@ -83,6 +89,7 @@ class Dispatcher:
         self.lease = lease
         self.counts: Counter[str] = Counter()
         self.watermark: datetime | None = None
+        self.pause = TICK
         self._swept_at = clock.monotonic()
         self.forgotten: dict[UUID, int] = {}
         self.lanes = Lanes()
@@ -117,13 +124,18 @@ class Dispatcher:
         return len(self._alone) - self.lanes.items
 
     async def claim(self, limit: int = BATCH) -> int:
-        """Claim a batch and let it go its way; how many were claimed."""
+        """Claim a batch and let it go its way; how many were claimed, and in `pause` how long until another look."""
         if clock.monotonic() - self._swept_at > SWEEP_SECONDS:
             self.watermark, self._swept_at = None, clock.monotonic()
         policy = self.runtime.policy()
-        judged = await self.runtime.database.run(
-            lambda now: dispatching.claim(now, self.lease.worker, policy, limit=limit, watermark=self.watermark)
-        )
+
+        def due(now: datetime) -> Flow[tuple[list[Judged], timedelta | None]]:
+            judged = yield from dispatching.claim(now, self.lease.worker, policy, limit=limit, watermark=self.watermark)
+            return judged, None if judged else (yield from dispatching.until_next(now))
+
+        judged, soon = await self.runtime.database.run(due)
+        # Behind a watermark there may be more.
+        self.pause = BREATH if judged or self.watermark else _until_another_look(soon)
         oldest = min((each.claim.due_at for each in judged if each.claim.due_at), default=None)
         # Where less was found than asked for, the backlog is at its end, and the next claim looks at all again.
         self.watermark = oldest - BEHIND if oldest and len(judged) >= limit else None
@@ -237,6 +249,10 @@ class Dispatcher:
         if found is None:
             found = self._connections[adapter.id] = asyncio.Semaphore(_connections(adapter))
         return found
+
+
+def _until_another_look(soon: timedelta | None) -> float:
+    return TICK if soon is None else min(max(soon.total_seconds(), BREATH), TICK)
 
 
 def _connections(adapter: Adapter) -> int:

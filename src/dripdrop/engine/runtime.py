@@ -184,7 +184,7 @@ class Runtime:
             now=recipe.business_at if recipe else claim.now,
             message_id=self.message_id(claim, adapter),
             default_from=adapter.config.get("from"),
-            unsubscribe_url=self.unsubscribe_url(claim, config),
+            unsubscribe_url=self.unsubscribe_url(claim, config) if _may_say_where_to_leave(claim) else None,
             unsubscribe_mailto=config.unsubscribe_mailto,
             public_url=config.public_url,
             # With short links it is measured when it has them.
@@ -254,7 +254,7 @@ class Runtime:
             channel=found[0][0],
             recipient=found[0][1],
             sequence=str(claim.sequence_id),
-            execution=str(claim.id),
+            execution=claim.name,
             topic=claim.version.config.get("topic"),
         )
         return f"{config.public_url.rstrip('/')}/u/{token}"
@@ -278,6 +278,11 @@ class Runtime:
 def _system(claim: Claim) -> Mapping[str, Any]:
     """What templates may name of an execution, put together where they can."""
     return NOTHING if rendering.says_the_same(claim.step, claim.version) else claim.system
+
+
+def _may_say_where_to_leave(claim: Claim) -> bool:
+    """Whether the message can carry a link to unsubscribe: in a header, or where a template names it."""
+    return claim.step.channel == "email" or not rendering.says_the_same(claim.step, claim.version)
 
 
 def _windows(config: Config) -> Callable[[Claim], Window | None]:

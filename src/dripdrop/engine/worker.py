@@ -12,7 +12,7 @@ from uuid import UUID
 
 from dripdrop import clock
 from dripdrop.engine import calls, listener, rescuer
-from dripdrop.engine.dispatcher import BATCH, IN_FLIGHT, WAITING, Dispatcher, Lease, Run
+from dripdrop.engine.dispatcher import BATCH, IN_FLIGHT, TICK, WAITING, Dispatcher, Lease, Run
 from dripdrop.engine.loop import turn
 from dripdrop.engine.matcher import BATCH as REQUESTS
 from dripdrop.engine.matcher import Matcher
@@ -21,7 +21,6 @@ from dripdrop.errors import BadSettings
 from dripdrop.operations import keeping, restoring
 
 _LOG = logging.getLogger("dripdrop.engine")
-TICK = 1.0
 SETTLE_SECONDS = 3.0
 TIDY_SECONDS = 600.0
 FAREWELL_SECONDS = 10.0
@@ -62,7 +61,7 @@ class Worker:
         config = self.runtime.config
         loops = [
             asyncio.create_task(
-                turn("dispatch", self._dispatch, every=lambda: TICK, stopping=self.stopping, wake=self.wake)
+                turn("dispatch", self._dispatch, every=lambda: dispatcher.pause, stopping=self.stopping, wake=self.wake)
             ),
             asyncio.create_task(
                 turn("rescue", self._rescue, every=lambda: config().lease_seconds / 4, stopping=self.stopping)
@@ -143,7 +142,8 @@ class Worker:
         if room <= 0:
             await dispatcher.some_room()
             return True
-        return await dispatcher.claim(min(BATCH, room)) > 0
+        asked = min(BATCH, room)
+        return await dispatcher.claim(asked) == asked
 
     async def _rescue(self) -> bool:
         assert self.dispatcher is not None

@@ -56,6 +56,12 @@ def claim(
     return (yield from _judged(now, rows, policy))
 
 
+def until_next(now: datetime) -> Flow[timedelta | None]:
+    """How long until the next free execution falls due; asked last in a transaction. None: nothing is planned."""
+    due_at = yield from executions.next_due(now, last=True)
+    return None if due_at is None else due_at - now
+
+
 def claim_one(now: datetime, worker: UUID, policy: Policy, execution_id: UUID) -> Flow[list[Judged]]:
     """Take one execution if it is due and free: what a scheduler's job asks for."""
     rows = yield from executions.claim_one(now, worker, execution_id)

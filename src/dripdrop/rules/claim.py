@@ -103,9 +103,12 @@ class Claim:
 
     def facts(self, zone: str = "Etc/UTC") -> Facts:
         """What its conditions and branches may ask; `zone` is for the calendar."""
-        sequence = {"key": self.version.sequence_key}
-        step = {"key": self.step.key, "channel": self.step.channel}
-        return Facts(self.data, self.answers, self.events, self.event, sequence, step, self.now, zone)
+        key = ("named", self.step.key)
+        named: tuple[Mapping[str, Any], Mapping[str, Any]] | None = self.version.memo.get(key)
+        if named is None:
+            step = {"key": self.step.key, "channel": self.step.channel}
+            named = self.version.memo[key] = ({"key": self.version.sequence_key}, step)
+        return Facts(self.data, self.answers, self.events, self.event, named[0], named[1], self.now, zone)
 
     @property
     def key(self) -> str:

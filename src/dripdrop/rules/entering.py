@@ -10,7 +10,7 @@ from uuid import UUID
 
 from dripdrop.rules.definition import Immediate, OnEvent, Step, Version
 from dripdrop.rules.timing import due_at, span
-from dripdrop.rules.zones import is_field, zone_of, zone_sources
+from dripdrop.rules.zones import find_zone, is_field, zone_of, zone_sources
 
 Reasons: TypeAlias = tuple[Mapping[str, Any], ...]
 As: TypeAlias = Literal["scheduled", "waiting", "advance"]
@@ -34,7 +34,10 @@ class Arrival:
 
 def zone_for(version: Version, step: Step, data: Mapping[str, Any], default: str) -> tuple[str, tuple[str, ...]]:
     """The zone a step's local times are in, and the names on the way that are no zones."""
-    if data.get("timezone") not in (None, "") or is_field(step.config.get("timezone")):
+    own = data.get("timezone")
+    if isinstance(own, str) and find_zone(own) is not None:
+        return own, ()
+    if own not in (None, "") or is_field(step.config.get("timezone")):
         return zone_of(*zone_sources(data, step.config, version.config, version.metadata, default=default))
     # Nobody's own: the same for everybody at this step.
     key = ("zone", step.key, default)

@@ -320,9 +320,9 @@ def recipes(ids: Sequence[UUID], numbers: Sequence[int]) -> Flow[dict[UUID, Reci
     }
 
 
-def next_due(after: datetime) -> Flow[datetime | None]:
+def next_due(after: datetime, *, last: bool = False) -> Flow[datetime | None]:
     """When the next free row is due after a moment."""
-    row = yield from SQL.one("next_due", after=after)
+    row = yield from SQL.one("next_due", last=last, after=after)
     return row["at"] if row else None
 
 
