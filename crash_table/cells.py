@@ -24,6 +24,8 @@ LONGEST_LIFE = 10.0
 LEASE = 1.5
 IMPATIENCE = 20.0
 AFTERLIFE = 1.5
+# A cell in which hardly anybody died says nothing, whatever its account: so much of the target must be reached.
+ENOUGH = 2 / 3
 # What every worker does at its start, before it holds anything.
 LATER = ("claim", "take_over", "sweep", "tidy", "match", "confirm")
 # Where a worker comes back, others must still be at what it held: their wire is slow.
@@ -110,6 +112,8 @@ def run(house: House, cell: Cell, target: int, *, seconds: float = 60.0) -> Resu
             each.kill(signal.SIGTERM)
             each.ended.wait(5.0)
         result.account = scene.account(settled)
+        if result.kills < target * ENOUGH and not result.problem:
+            result.problem = f"only {result.kills} of {target} deaths count"
     except Exception as error:
         result.problem = f"{type(error).__name__}: {error}"
     finally:

@@ -21,7 +21,7 @@ from dripdrop.store.flow import Flow, Query, Row
 # An operation is begun, has asked everything and not committed, or has committed and nobody knows of it yet.
 STAGES = ("begun", "uncommitted", "committed")
 OPERATIONS: Mapping[tuple[str, str], str] = {
-    ("dispatching", "claim"): "claim",
+    ("dispatching", "look"): "claim",
     ("delivering", "open"): "open",
     ("delivering", "close"): "close",
     ("dispatching", "take_over"): "take_over",

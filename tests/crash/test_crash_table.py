@@ -47,6 +47,14 @@ def test_the_same_deeds_do_a_sound_build_no_harm(opened: House, build: str) -> N
     assert found.good, found
 
 
+def test_where_nobody_dies_nothing_is_shown(opened: House) -> None:
+    found = cells.run(opened, Cell("claim.committed", "idempotent", "hold"), 3, seconds=0.0)
+    assert found.account is not None
+    assert (found.kills, found.account.lost, found.account.duplicates) == (0, 0, 0)
+    assert not found.good
+    assert found.problem == "only 0 of 3 deaths count"
+
+
 # Everything that is no message's own way, each in a sequence in which workers come there.
 BESIDES = (
     Cell("advance.committed", "neither", "hold"),

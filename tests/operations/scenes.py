@@ -534,6 +534,20 @@ def _(stage: Stage) -> Any:
     return lambda: dispatching.claim(NOW + timedelta(days=2), worker, stage.policy())
 
 
+@scene("dispatching.look")
+def _(stage: Stage) -> Any:
+    stage.enroll(1)
+    worker = stage.worker()
+    return lambda: dispatching.look(DUE, worker, stage.policy())
+
+
+@scene("dispatching.look", "nothing is due")
+def _(stage: Stage) -> Any:
+    stage.enroll(1)
+    worker = stage.worker()
+    return lambda: dispatching.look(NOW, worker, stage.policy())
+
+
 @scene("dispatching.claim_one")
 def _(stage: Stage) -> Any:
     enrollment = stage.enroll()
@@ -758,11 +772,6 @@ def _(stage: Stage) -> Any:
 @reading("keeping.pending")
 def _(stage: Stage) -> Any:
     return lambda: keeping.pending(NOW)
-
-
-@reading("dispatching.until_next")
-def _(stage: Stage) -> Any:
-    return lambda: dispatching.until_next(NOW)
 
 
 @reading("keeping.next_due")

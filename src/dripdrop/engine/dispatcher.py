@@ -24,7 +24,6 @@ from dripdrop.operations import delivering, dispatching
 from dripdrop.operations.delivering import CloseResult, Closing, Opening, OpenResult
 from dripdrop.operations.dispatching import Judged
 from dripdrop.store.adapters import Adapter
-from dripdrop.store.flow import Flow
 
 BATCH = 250
 # Items on their way in all, and those of them that wait for somebody: a provider, a connection, an answer.
@@ -128,14 +127,12 @@ class Dispatcher:
         if clock.monotonic() - self._swept_at > SWEEP_SECONDS:
             self.watermark, self._swept_at = None, clock.monotonic()
         policy = self.runtime.policy()
-
-        def due(now: datetime) -> Flow[tuple[list[Judged], timedelta | None]]:
-            judged = yield from dispatching.claim(now, self.lease.worker, policy, limit=limit, watermark=self.watermark)
-            return judged, None if judged else (yield from dispatching.until_next(now))
-
-        judged, soon = await self.runtime.database.run(due)
+        found = await self.runtime.database.run(
+            lambda now: dispatching.look(now, self.lease.worker, policy, limit=limit, watermark=self.watermark)
+        )
+        judged = found.judged
         # Behind a watermark there may be more.
-        self.pause = BREATH if judged or self.watermark else _until_another_look(soon)
+        self.pause = BREATH if judged or self.watermark else _until_another_look(found.until_next)
         oldest = min((each.claim.due_at for each in judged if each.claim.due_at), default=None)
         # Where less was found than asked for, the backlog is at its end, and the next claim looks at all again.
         self.watermark = oldest - BEHIND if oldest and len(judged) >= limit else None

@@ -48,6 +48,14 @@ class Judged:
     rescued: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What was claimed; where that is nothing, the time until the next free execution falls due (None: none ever)."""
+
+    judged: list[Judged]
+    until_next: timedelta | None = None
+
+
 def claim(
     now: datetime, worker: UUID, policy: Policy, *, limit: int = 100, watermark: datetime | None = None
 ) -> Flow[list[Judged]]:
@@ -56,10 +64,16 @@ def claim(
     return (yield from _judged(now, rows, policy))
 
 
-def until_next(now: datetime) -> Flow[timedelta | None]:
-    """How long until the next free execution falls due; asked last in a transaction. None: nothing is planned."""
+def look(
+    now: datetime, worker: UUID, policy: Policy, *, limit: int = 100, watermark: datetime | None = None
+) -> Flow[Found]:
+    """Claim; where nothing is due, say how long until something is."""
+    judged = yield from claim(now, worker, policy, limit=limit, watermark=watermark)
+    if judged:
+        return Found(judged)
+    # Nothing follows: COMMIT travels along.
     due_at = yield from executions.next_due(now, last=True)
-    return None if due_at is None else due_at - now
+    return Found([], None if due_at is None else due_at - now)
 
 
 def claim_one(now: datetime, worker: UUID, policy: Policy, execution_id: UUID) -> Flow[list[Judged]]:
