@@ -11,8 +11,8 @@ from benchmarks import chart, report
 from benchmarks.chart import Bar
 from benchmarks.contest import Book
 from benchmarks.sides import Sample
-from benchmarks.targets import FIGURES, RATIOS, Limit, Row
-from benchmarks.why import why
+from benchmarks.targets import FIGURES, RATIOS, Limit
+from benchmarks.why import kind_of, largest, spent
 
 TITLE = "DripDrop against its targets"
 STATES = {"ok": "reached", "": "reached", "below target": "below target", "tie": "below target", "LOSES": "loses"}
@@ -114,16 +114,32 @@ def _figures(book: Book) -> str:
 
 
 def _missed(book: Book) -> str:
-    lines = []
+    rows, kinds = [], []
     for row in RATIOS:
         found = book.ratio(row)
         if not isinstance(found, str) and report.verdict(row, found) in ("below target", "LOSES", "tie"):
-            lines.append(f"- **{row.label}**: {found.median:.2f}{_wanted(row)}. {why(row, book)}")
+            cost, wanted = spent(row, book), "" if row.target is None else f"{row.target:g}"
+            allowed = "" if cost.allowed is None else f"{cost.allowed:.0f}"
+            shown = [f"{each:.0f}" for each in (cost.took, cost.python, cost.postgres)]
+            rows.append([row.label, f"{found.median:.2f}", wanted, allowed, *shown])
+            kinds.append(kind_of(row))
+    parts = []
+    if rows:
+        head = ["", "Measured", "Target", "A step may take", "It takes", "of it Python's CPU", "PostgreSQL's, besides"]
+        parts.append(
+            "Microseconds of a process for each step; what is not Python's is waiting.\n\n" + _table(head, rows)
+        )
+    known = book.details.get("profiles", {})
+    lines = [
+        f"- The largest costs of `{kind}`: {largest(known[kind])}." for kind in dict.fromkeys(kinds) if kind in known
+    ]
     for each in FIGURES:
         if report.kept(each, book) is False:
             bound = report.bound(each, book)
             lines.append(f"- **{each.label}**: {book.single[each.key]:,.3g}; the bound is {bound:.3g}.")
-    return "## What is missed, and why\n\n" + ("\n".join(lines) if lines else "Nothing: every target is reached.")
+    if lines:
+        parts.append("\n".join(lines))
+    return "## What is missed, and why\n\n" + ("\n\n".join(parts) if parts else "Nothing: every target is reached.")
 
 
 def _rates(book: Book) -> str:
@@ -234,10 +250,6 @@ def _machine(facts: dict[str, Any]) -> str:
 def _absent(book: Book) -> str:
     lines = [f"- {name}: {reason}" for name, reason in sorted(book.absent.items())]
     return "## What did not run\n\n" + "\n".join(lines) if lines else ""
-
-
-def _wanted(row: Row) -> str:
-    return "" if row.target is None else f"; the target is {row.target:g}"
 
 
 def _said(verdict: str) -> str:

@@ -13,7 +13,6 @@ from benchmarks.plan import OUR_ENDED
 from benchmarks.server import Arena
 from benchmarks.sides import Script
 
-LOAD = 0.5  # of what the side has just been measured to do
 MEMORY_STEPS = 100_000
 TURNOVERS = 3
 PREPARE_SECONDS = 900.0
@@ -49,9 +48,8 @@ class Turned:
         return self.memory[-1] / self.memory[first - 1] if len(self.memory) > first else None
 
 
-def steady(place: Arena, side: Script, capacity: float, seconds: float) -> Steady:
-    """Half of `capacity` a second, evenly, for `seconds`."""
-    rate = max(round(capacity * LOAD), 10)
+def steady(place: Arena, side: Script, rate: int, seconds: float) -> Steady:
+    """So many a second, evenly, for `seconds`."""
     job: dict[str, Any] = {"url": place.create("steady"), "rows": int(rate * seconds), "rate": rate}
     try:
         call(side.python, "dripdrop_steady", "prepare", job, PREPARE_SECONDS)

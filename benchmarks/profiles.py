@@ -19,7 +19,7 @@ from benchmarks.plan import Cast
 from benchmarks.server import Arena, arena
 from benchmarks.sides import Pace, Ring
 
-KINDS = ("noop", "email")
+KINDS = ("noop", "noop_gated", "email")
 MARK = "bench-statement"
 LOGGING = {
     "log_min_duration_statement": "0",

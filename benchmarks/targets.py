@@ -66,6 +66,8 @@ FIGURES = (
     Limit("worker_growth", "memory of a worker after 10^6 steps against after 10^5", 1.1),
     Limit("lateness_p50_ms", "lateness at half of the capacity, median, ms"),
     Limit("lateness_p99_ms", "lateness at half of the capacity, 99 of 100, ms"),
+    Limit("quiet_lateness_p50_ms", "lateness at 20 a second, median, ms"),
+    Limit("quiet_lateness_p99_ms", "lateness at 20 a second, 99 of 100, ms"),
     Limit("old_snapshot_ratio", "rate with an old snapshot held, last against first tenth", 0.85, at_most=False),
     Limit("latency_p50_ms", "enqueued to started, idle, median, ms", beside="oban_latency_p50_ms"),
     Limit("latency_p99_ms", "enqueued to started, idle, 99 of 100, ms", beside="oban_latency_p99_ms"),

@@ -362,3 +362,15 @@ async def test_the_next_look_is_when_the_next_one_falls_due(walked: Any, ahead: 
     assert await dispatcher.claim() == 0
     assert dispatcher.pause == pytest.approx(pause)
     await tale.end()
+
+
+async def test_a_look_that_fails_is_repeated_after_a_whole_tick(walked: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    tale = await walked(Provider())
+    await tale.go()
+    assert tale.dispatcher.pause == BREATH
+    monkeypatch.setattr(tale.world.runtime.database, "run", lambda operation: _raise(ConnectionError()))
+    with pytest.raises(ConnectionError):
+        await tale.dispatcher.claim()
+    assert tale.dispatcher.pause == TICK
+    monkeypatch.undo()
+    await tale.end()

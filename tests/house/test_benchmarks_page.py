@@ -11,7 +11,7 @@ from benchmarks.chart import Bar
 from benchmarks.contest import Book, count_journeys
 from benchmarks.sides import Pace, Sample, World
 from benchmarks.targets import RATIOS
-from benchmarks.why import why
+from benchmarks.why import kind_of, spent
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -80,18 +80,23 @@ def test_the_page_has_each_ratio_with_its_rounds_and_says_where_a_peer_is_faster
 
 
 def test_what_is_missed_is_named_with_what_it_costs_and_what_the_profile_shows(book: Book) -> None:
-    reason = why(row("noop_vs_floor"), book)
-    assert reason.startswith("A step takes 476 us of a process: 250 us of Python's CPU")  # 10^6 / 2,100
-    assert "PostgreSQL spends 50 us" in reason
-    assert "The target allows 333 us of a process." in reason  # 10^6 / (10,000 * 0.3)
-    assert "dripdrop.engine 100 us, psycopg 40 us" in reason
-    assert "`dripdrop.engine.item.Item.go` 50 us" in reason
-    assert "`executions.end_many` 25 us" in reason
+    cost = spent(row("noop_vs_floor"), book)
+    assert (round(cost.took), round(cost.allowed or 0)) == (476, 333)  # 10^6 / 2,100, and 10^6 / (10,000 * 0.3)
+    assert (cost.python, cost.postgres) == (250.0, 50.0)
     _, missed = document.text(book, FACTS).split("## What is missed, and why")
     missed = missed.split("\n## ")[0]
-    assert reason in missed
+    assert "| no-op step against the floor, 1 process | 0.21 | 0.3 | 333 | 476 | 250 | 50 |" in missed
+    assert missed.count("The largest costs of `noop`: in Python dripdrop.engine 100, psycopg 40; ") == 1
+    assert "`dripdrop.engine.item.Item.go` 50;" in missed
+    assert "`executions.end_many` 25." in missed
     assert "cost of a claim with many waiting against few**: 2.4; the bound is 1.2" in missed
     assert "plain handler" not in missed
+
+
+def test_a_row_is_explained_by_the_profile_of_its_own_kind_of_step() -> None:
+    shown = {kind_of(each) for each in RATIOS if each.target is not None}
+    assert shown == set(profiles.KINDS)
+    assert kind_of(row("email_gated_vs_django")) == "email"
 
 
 def test_a_page_without_a_miss_says_that_nothing_is_missed() -> None:

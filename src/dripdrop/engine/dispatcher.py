@@ -127,6 +127,8 @@ class Dispatcher:
         if clock.monotonic() - self._swept_at > SWEEP_SECONDS:
             self.watermark, self._swept_at = None, clock.monotonic()
         policy = self.runtime.policy()
+        # What fails is tried again after this, and then less and less often.
+        self.pause = TICK
         found = await self.runtime.database.run(
             lambda now: dispatching.look(now, self.lease.worker, policy, limit=limit, watermark=self.watermark)
         )
