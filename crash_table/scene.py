@@ -119,7 +119,8 @@ class Scene:
         until, settled = time.monotonic() + patience, 0
         while time.monotonic() < until:
             live, told = self.live(), self._receipts()
-            if not (live["live"] or live["unread"] or live["unsettled"] or told["pending"]):
+            # The last receipt may have come in between the two looks; once nobody lives there are no more of them.
+            if not (live["live"] or live["unsettled"] or told["pending"] or self.live()["unread"]):
                 return settled
             if live["live"] and live["live"] == live["doubtful"] and not (live["unread"] or told["pending"]):
                 settled += self._settle()

@@ -55,6 +55,32 @@ def test_where_nobody_dies_nothing_is_shown(opened: House) -> None:
     assert found.problem == "only 0 of 3 deaths count"
 
 
+STORED = """
+insert into dripdrop.webhook_requests (tenant_key, adapter_id, provider, body, due_at, received_at)
+select tenant_key, id, provider, '', clock_timestamp(), clock_timestamp() from dripdrop.channel_adapters
+"""
+
+
+def test_a_receipt_that_comes_in_between_two_looks_is_waited_for(
+    opened: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene, looks = Scene(opened, "late receipt", "idempotent", "hold", tale=tales.RECEIPTS), []
+
+    def posted() -> dict[str, object]:
+        if not looks:
+            scene.connection.execute(STORED)
+        looks.append(scene.live()["unread"])
+        return {"answered": [], "pending": 0}
+
+    monkeypatch.setattr(scene, "_receipts", posted)
+    try:
+        scene.finish(0.3)
+        assert len(looks) > 1
+        assert set(looks) == {1}
+    finally:
+        scene.close()
+
+
 # Everything that is no message's own way, each in a sequence in which workers come there.
 BESIDES = (
     Cell("advance.committed", "neither", "hold"),
