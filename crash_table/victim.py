@@ -38,7 +38,7 @@ def run(spec: Mapping[str, Any]) -> None:
     dispatcher.BATCH = worker.BATCH = spec.get("batch", dispatcher.BATCH)
     worker.IN_FLIGHT = spec.get("in_flight", worker.IN_FLIGHT)
     if spec.get("hasty"):
-        worker.TICK = worker.SETTLE_SECONDS = worker.TIDY_SECONDS = matcher.SETTLE_SECONDS = OFTEN
+        dispatcher.TICK = worker.TICK = worker.SETTLE_SECONDS = worker.TIDY_SECONDS = matcher.SETTLE_SECONDS = OFTEN
     asyncio.run(_work(spec, ending))
 
 
