@@ -34,10 +34,13 @@ NOW = "select clock_timestamp() + ahead from dripdrop.clock"
 # A client behind a torn network looks alive to the server for hours, and so do its locks: who says nothing for longer
 # than a lease, in the middle of a transaction, is dead for the rows too.
 _SILENCE = "set local idle_in_transaction_session_timeout = {milliseconds}"
+# Between a statement and a COMMIT that travels along with it the server does not call this idle, and waits for ever.
+_FROZEN = "set local transaction_timeout = {milliseconds}"
+_KNOWS_FROZEN = 170000
 LEASE = 60.0
 # Repeating these with the same tokens is right: the connection, the lock queue or the server gave way, not the data.
 TRANSIENT = ("08", "40", "53", "55", "57", "58")
-TOO_SILENT = "25P03"
+TOO_SILENT = ("25P03", "25P04")
 # psycopg makes tuples itself, without a call for each row.
 _SHAPES: dict[bool, Any] = {False: row_factory, True: psycopg.rows.tuple_row}
 
@@ -47,7 +50,7 @@ def is_transient(error: BaseException) -> bool:
     state = getattr(error, "sqlstate", None)
     if state is None:
         return isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, ConnectionError))
-    return state[:2] in TRANSIENT or state == TOO_SILENT
+    return state[:2] in TRANSIENT or state in TOO_SILENT
 
 
 def translated(error: Exception) -> Exception:
@@ -158,8 +161,8 @@ def _moment(row: tuple[Any, ...] | None) -> datetime:
     return row[0]  # type: ignore[no-any-return]
 
 
-def _silent(seconds: float) -> str:
-    return _SILENCE.format(milliseconds=max(int(seconds * 1000), 1))
+def _silent(seconds: float, said: str = _SILENCE) -> str:
+    return said.format(milliseconds=max(int(seconds * 1000), 1))
 
 
 def configure(connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> None:
@@ -205,6 +208,7 @@ class AsyncDatabase:
         self._opening = asyncio.Lock()
         self._kwargs = {"autocommit": True, **({} if prepare else {"prepare_threshold": None})}
         self._begin = f"begin; {_silent(silence)}; {in_schema(NOW, schema)}".encode()
+        self._frozen = _silent(silence, _FROZEN).encode()
 
     async def open(self) -> AsyncConnectionPool[Any]:
         """The pool, opened at the first use."""
@@ -260,8 +264,10 @@ class AsyncDatabase:
             self.round_trips += 1
             statement = placed(query.text, self.schema)
             async with psycopg.AsyncRawCursor(connection, row_factory=_SHAPES[query.bare]) as cursor:
-                if query.last:
+                # A server that cannot tell a frozen client from a busy one is asked twice instead.
+                if query.last and connection.info.server_version >= _KNOWS_FROZEN:
                     async with connection.pipeline():
+                        await connection.execute(self._frozen)
                         await cursor.execute(statement.text, statement.values(query.params))
                         await connection.execute(b"commit")
                     committed = True
